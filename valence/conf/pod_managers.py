@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Options about which pod managers may be registered."""
+
+from oslo_config import cfg
+
+GROUP = 'pod_managers'
+
+OPTS = (
+    cfg.BoolOpt(
+        'allow_http', default=False,
+        help='Accept pod managers without TLS. Their credentials and '
+             'commands then travel in the clear.'),
+    cfg.BoolOpt(
+        'allow_insecure_tls', default=False,
+        help='Accept verify_tls=false on a pod manager. Then anybody in the '
+             'path can pose as it and take its credentials.'),
+    cfg.ListOpt(
+        'allowed_networks', default=[],
+        help='Networks in CIDR notation that pod managers may be in although '
+             'they would be refused otherwise, such as 127.0.0.0/8.'),
+    cfg.ListOpt(
+        'denied_networks', default=[],
+        help='Networks in CIDR notation that pod managers must not be in. '
+             'Loopback, link-local (with the metadata services of clouds), '
+             'multicast and unspecified addresses are always refused, '
+             'unless allowed_networks has a loopback network.'),
+)
+
+
+def register(conf: cfg.ConfigOpts) -> None:
+    conf.register_opts(OPTS, GROUP)
