@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How are pod managers registered, changed and forgotten?"""
+
+import uuid as uuid_module
+from collections.abc import Mapping
+from typing import Any
+
+import sqlalchemy as sa
+from oslo_db import exception as db_exc
+
+from valence.common import errors
+from valence.db import models
+from valence.db.engine import uncertain
+from valence.db.types import utcnow
+
+POD_MANAGERS: Any = models.PodManager.__table__
+_CLAIMS: Any = models.Claim.__table__
+_NODES: Any = models.Node.__table__
+_OPERATIONS: Any = models.Operation.__table__
+
+
+def create(conn: sa.Connection, values: Mapping[str, Any]) -> str:
+    """Register a pod manager; the first sync is due at once.
+
+    :raises Conflict: name_taken, url_taken
+    """
+    uuid = values.get('uuid') or str(uuid_module.uuid4())
+    if uncertain(conn) and conn.scalar(
+            sa.select(POD_MANAGERS.c.id).where(POD_MANAGERS.c.uuid == uuid)):
+        return str(uuid)
+    _check_unique(conn, values, uuid)
+    try:
+        conn.execute(sa.insert(POD_MANAGERS).values(
+            **{**values, 'uuid': uuid, 'created_at': utcnow(),
+               'next_sync_at': utcnow()}))
+    except db_exc.DBDuplicateEntry as error:
+        # Another request won between the check and here.
+        raise db_exc.RetryRequest(errors.Conflict(
+            'a pod manager of that name or url was registered just now',
+            code='name_taken', field='name')) from error
+    return str(uuid)
+
+
+def update(conn: sa.Connection, uuid: str,
+           values: Mapping[str, Any]) -> None:
+    """Change what the operator gave; the next sync is due at once.
+
+    :raises Conflict: name_taken, url_taken
+    :raises NotFound:
+    """
+    _check_unique(conn, values, uuid)
+    try:
+        changed = conn.execute(
+            sa.update(POD_MANAGERS).where(POD_MANAGERS.c.uuid == uuid)
+            .values(**values, generation=POD_MANAGERS.c.generation + 1,
+                    next_sync_at=utcnow(), failures=0, retry_at=None,
+                    updated_at=utcnow())).rowcount
+    except db_exc.DBDuplicateEntry as error:
+        raise db_exc.RetryRequest(errors.Conflict(
+            'a pod manager of that name or url was registered just now',
+            code='name_taken', field='name')) from error
+    if not changed:
+        raise errors.NotFound(f'no pod manager {uuid}')
+
+
+def delete(conn: sa.Connection, uuid: str, force: bool = False) -> None:
+    """Forget a pod manager and its inventory; its hardware is left alone.
+
+    :param force: forget its nodes as well, and end its operations; for a
+        pod manager that does not come back
+    :raises Conflict: it still has nodes, or operations under way
+    :raises NotFound:
+    """
+    row = conn.execute(
+        sa.select(POD_MANAGERS.c.id).where(POD_MANAGERS.c.uuid == uuid)
+        .with_for_update()).one_or_none()
+    if row is None:
+        raise errors.NotFound(f'no pod manager {uuid}')
+    if force:
+        _forget_nodes(conn, row.id, uuid)
+    nodes = conn.scalar(sa.select(sa.func.count()).select_from(_NODES)
+                        .where(_NODES.c.pod_manager_id == row.id))
+    if nodes:
+        raise errors.Conflict(
+            f'the pod manager still has {nodes} node(s); delete them first, '
+            'or forget them all with force=true',
+            code='pod_manager_in_use')
+    operation = conn.scalar(
+        sa.select(_OPERATIONS.c.uuid)
+        .where(_OPERATIONS.c.pod_manager_uuid == uuid,
+               _OPERATIONS.c.state.in_(('pending', 'running'))).limit(1))
+    if operation:
+        raise errors.Conflict(
+            f'operation {operation} is at work on the pod manager; wait for '
+            'it to end', code='pod_manager_in_use')
+    for table in (models.Rack, models.System, models.Device, models.Zone,
+                  models.Drift):
+        conn.execute(sa.delete(table).where(
+            table.pod_manager_id == row.id))
+    conn.execute(sa.delete(POD_MANAGERS).where(POD_MANAGERS.c.id == row.id))
+
+
+def _forget_nodes(conn: sa.Connection, row_id: int, uuid: str) -> None:
+    conn.execute(
+        sa.update(_OPERATIONS)
+        .where(_OPERATIONS.c.pod_manager_uuid == uuid,
+               _OPERATIONS.c.state.in_(('pending', 'running')))
+        # The epoch is what its owner, if any, would write by.
+        .values(state='failed', epoch=_OPERATIONS.c.epoch + 1,
+                error_code='pod_manager_gone', finished_at=utcnow(),
+                error='the pod manager was removed by force'))
+    conn.execute(sa.delete(_CLAIMS).where(
+        _CLAIMS.c.pod_manager_id == row_id))
+    conn.execute(sa.delete(_NODES).where(_NODES.c.pod_manager_id == row_id))
+
+
+def sync_soon(conn: sa.Connection, uuid: str, interval: float) -> None:
+    """Bring the next sync forward, if the last was ``interval`` s ago."""
+    columns = POD_MANAGERS.c
+    conn.execute(
+        sa.update(POD_MANAGERS)
+        .where(columns.uuid == uuid, columns.next_sync_at > utcnow(),
+               sa.or_(columns.last_sync_at.is_(None),
+                      columns.last_sync_at < utcnow(-interval)))
+        .values(next_sync_at=utcnow()))
+
+
+def note_silence(conn: sa.Connection, uuid: str, tolerated: int,
+                 pause: float, longest: float) -> None:
+    """A call got no answer. After ``tolerated`` in a row the breaker opens.
+
+    For ``pause`` seconds, twice as long each further time, up to
+    ``longest``.
+    """
+    failures = conn.scalar(
+        sa.select(POD_MANAGERS.c.failures)
+        .where(POD_MANAGERS.c.uuid == uuid).with_for_update())
+    if failures is None:
+        return
+    opened = failures + 1 - tolerated
+    seconds = min(pause * 2 ** min(opened, 30), longest)
+    conn.execute(
+        sa.update(POD_MANAGERS).where(POD_MANAGERS.c.uuid == uuid)
+        .values(failures=failures + 1,
+                retry_at=utcnow(seconds) if opened >= 0 else None))
+
+
+def note_answer(conn: sa.Connection, uuid: str) -> None:
+    """A call got an answer: the breaker closes."""
+    conn.execute(
+        sa.update(POD_MANAGERS).where(POD_MANAGERS.c.uuid == uuid)
+        .values(failures=0, retry_at=None))
+
+
+def _check_unique(conn: sa.Connection, values: Mapping[str, Any],
+                  uuid: str) -> None:
+    for field in ('name', 'url'):
+        if field in values and conn.scalar(
+                sa.select(POD_MANAGERS.c.id)
+                .where(POD_MANAGERS.c[field] == values[field],
+                       POD_MANAGERS.c.uuid != uuid)):
+            raise errors.Conflict(
+                f'another pod manager has the {field} {values[field]!r}',
+                code=f'{field}_taken', field=field)
