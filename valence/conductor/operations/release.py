@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How does a node go? Power it off, take it apart, read back that it is gone.
+
+Only that read-back frees the claims.
+"""
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from valence.common import states
+from valence.conductor.operations import hardware
+from valence.conductor.operations.base import (
+    REDO,
+    Kind,
+    NotYet,
+    Outcome,
+    Step,
+    Task,
+)
+from valence.db import inventory, nodes
+from valence.drivers.base import Pending
+
+
+def _look(task: Task) -> Outcome:
+    handle = hardware.locate(task)
+    found = task.driver.observe(handle) if handle else None
+    return {'power_state': found.power_state if found else None}
+
+
+def _power_off(task: Task) -> Outcome | Pending:
+    """Not every backend takes a running system apart."""
+    if (task.results['look']['power_state'] != 'On'
+            or 'ForceOff' not in task.driver.capabilities.reset_types):
+        return {}
+    handle = hardware.locate(task)
+    return hardware.done(task.driver.set_power(handle, 'ForceOff')
+                         ) if handle else {}
+
+
+def _recover_power_off(task: Task, intent: Outcome) -> Any:
+    return REDO if _look(task)['power_state'] == 'On' else {}
+
+
+def _wait_off(task: Task) -> Outcome:
+    if 'ForceOff' not in task.driver.capabilities.reset_types:
+        return {}
+    if _look(task)['power_state'] == 'On':
+        raise NotYet('the system is not off yet', delay=0.5)
+    return {}
+
+
+def _finish(conn: sa.Connection, task: Task) -> Outcome | None:
+    if task.node is None:
+        return None
+    paths = nodes.unclaim(conn, task.node['id'])
+    inventory.set_device_states(conn, task.node['pod_manager_id'], paths,
+                                'free')
+    nodes.delete(conn, task.node['uuid'], task.operation['uuid'], 'release',
+                 states.SUCCEEDED)
+    return {'released': paths}
+
+
+def _fail(conn: sa.Connection, task: Task, code: str, message: str,
+          undone: bool) -> None:
+    if task.node is not None:
+        nodes.end(conn, task.node['uuid'], task.operation['uuid'], 'release',
+                  states.FAILED, state_reason=message)
+
+
+KIND = Kind(
+    name='release',
+    steps=(
+        Step('look', _look),
+        Step('power_off', _power_off, poll=hardware.poll,
+             recover=_recover_power_off),
+        Step('wait_off', _wait_off, tries=60),
+        # A release is repeated safely: it looks for the composition first.
+        Step('release', hardware.release, poll=hardware.poll,
+             recover=hardware.look_first),
+        Step('verify', hardware.absent, tries=20),
+    ),
+    finish=_finish, fail=_fail)
