@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+"""In what do pods differ from what Valence knows of them?"""
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from valence.api import finding
+from valence.api.request import Answer, Request
+from valence.api.views import View
+from valence.db import models
+
+_TABLE: Any = models.Drift.__table__
+_PODS: Any = models.PodManager.__table__
+_C = _TABLE.c
+
+VIEW = View('drift', {
+    'uuid': _C.uuid,
+    'kind': _C.kind,
+    'pod_manager': _PODS.c.uuid,
+    'resource_path': _C.resource_path,
+    'node': _C.node_uuid,
+    'details': _C.details,
+    'state': _C.state,
+    'action': _C.action,
+    'operation': _C.operation_uuid,
+    'first_scan': _C.first_scan,
+    'last_scan': _C.last_scan,
+    'created_at': _C.created_at,
+    'updated_at': _C.updated_at,
+})
+
+_LIST = sa.select(*VIEW.columns).select_from(
+    _TABLE.join(_PODS, _PODS.c.id == _C.pod_manager_id))
+_ONE = finding.Finder('difference', _LIST, _TABLE)
+_FILTERS = {'kind': _C.kind, 'state': _C.state}
+
+
+def index(request: Request) -> Answer:
+    """List differences between hardware and records."""
+    conditions = finding.conditions(request.query, _FILTERS)
+    if 'node' in request.query:
+        conditions.append(_C.node_uuid == request.query['node'].lower())
+    with request.database.read() as conn:
+        if 'pod_manager' in request.query:
+            conditions.append(_C.pod_manager_id == finding.named_pod_manager(
+                conn, request.query['pod_manager']).id)
+        return finding.page(request, conn, VIEW, _LIST.where(*conditions),
+                            _TABLE)
+
+
+def show(request: Request, drift: str) -> Answer:
+    """Show a difference."""
+    with request.database.read() as conn:
+        return Answer(VIEW.one(_ONE.find(conn, drift), request.url))

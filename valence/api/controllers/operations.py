@@ -1,0 +1,209 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What became of a request that was accepted?"""
+
+import hashlib
+import re
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+import sqlalchemy as sa
+
+from valence import remedies, requests
+from valence.api import finding, preconditions, scope
+from valence.api.request import Answer, Request
+from valence.api.views import View
+from valence.common import errors, faultpoints
+from valence.db import models
+
+_TABLE: Any = models.Operation.__table__
+_STEPS: Any = models.OperationStep.__table__
+_C = _TABLE.c
+
+_KEY = re.compile(r'[\x20-\x7e]{1,255}')
+
+_ALL_PROJECTS = 'composable-hardware:operations:all_projects'
+
+
+def _finish(body: dict[str, Any]) -> None:
+    code, detail = body.pop('error_code'), body['error']
+    if code is None and detail is None:
+        body['error'] = None
+    else:
+        body['error'] = {'code': code, 'detail': detail}
+
+
+VIEW = View('operations', {
+    'uuid': _C.uuid,
+    'kind': _C.kind,
+    'state': _C.state,
+    'desired': _C.desired,
+    'undoing': _C.undoing,
+    'progress': _C.progress,
+    'error': _C.error,
+    'error_code': _C.error_code,
+    'node': _C.node_uuid,
+    'pod_manager': _C.pod_manager_uuid,
+    'project_id': _C.project_id,
+    'user_id': _C.user_id,
+    'request_id': _C.request_id,
+    'result': _C.result,
+    'attempts': _C.attempts,
+    'conductor': _C.owner,
+    'created_at': _C.created_at,
+    'updated_at': _C.updated_at,
+    'started_at': _C.started_at,
+    'finished_at': _C.finished_at,
+    'deadline_at': _C.deadline_at,
+    'acquired_at': _C.acquired_at,
+    'lease_expires_at': _C.lease_expires_at,
+    'not_before': _C.not_before,
+}, _finish)
+_SUMMARY = VIEW.without('result')
+
+_ONE = scope.Finder('operation', sa.select(_C.id, *VIEW.columns), _TABLE,
+                    _ALL_PROJECTS)
+_UUID = scope.Finder('operation', sa.select(_C.uuid), _TABLE,
+                     _ALL_PROJECTS)
+_LIST = sa.select(*_SUMMARY.columns)
+_FILTERS = {'kind': _C.kind, 'state': _C.state}
+
+_STEP_NAMES = ('name', 'state', 'attempts', 'error', 'started_at',
+               'finished_at')
+_STEPS_OF = (
+    sa.select(*(_STEPS.c[name] for name in _STEP_NAMES))
+    .where(_STEPS.c.operation_id == sa.bindparam('id'))
+    .order_by(_STEPS.c.ordinal))
+
+
+def index(request: Request) -> Answer:
+    """List operations, the oldest first."""
+    conditions = finding.conditions(request.query, _FILTERS)
+    if 'node' in request.query:
+        conditions.append(_C.node_uuid == request.query['node'].lower())
+    if 'changes-since' in request.query:
+        conditions.append(_C.updated_at >= request.query['changes-since'])
+    with request.database.read() as conn:
+        if 'pod_manager' in request.query:
+            conditions.append(
+                _C.pod_manager_uuid == finding.named_pod_manager(
+                conn, request.query['pod_manager']).uuid)
+        return finding.page(
+            request, conn, _SUMMARY, _LIST.where(*conditions), _TABLE,
+            scope.visible(request, _TABLE, _ALL_PROJECTS))
+
+
+def show(request: Request, operation: str) -> Answer:
+    """Show an operation with the steps it has made so far."""
+    with request.database.read() as conn:
+        return Answer(_read(request, conn, operation))
+
+
+def delete(request: Request, operation: str) -> Answer:
+    """Cancel an operation: it stops at its next step and is undone."""
+    return _remedy(request, operation, requests.cancel)
+
+
+def retry(request: Request, operation: str) -> Answer:
+    """Do a failed operation again, or go on now with one that waits.
+
+    What does it again is a new operation, which is the answer.
+    """
+    return _remedy(request, operation, remedies.retry)
+
+
+def abandon(request: Request, operation: str) -> Answer:
+    """End an operation at once, whatever there is on the hardware.
+
+    Its node is in error and keeps its devices.
+    """
+    return _remedy(request, operation, remedies.abandon)
+
+
+def _remedy(request: Request, ident: str,
+            function: Callable[[sa.Connection, requests.Requester, str], str]
+            ) -> Answer:
+    def ask(conn: sa.Connection, requester: requests.Requester) -> str:
+        uuid = _UUID.find(conn, request, ident, lock=True).uuid
+        preconditions.check(request, lambda: _read(request, conn, uuid))
+        return function(conn, requester, uuid)
+
+    return accept(request, ask)
+
+
+def accept(request: Request,
+           ask: Callable[[sa.Connection, requests.Requester], str],
+           **more: Callable[[sa.Connection, Any], Any]) -> Answer:
+    """Write a request down by ``ask``, ring, and answer 202.
+
+    A request with an Idempotency-Key that was accepted before is answered
+    again and not done again.
+
+    :param ask: runs in a transaction, perhaps more than once, and returns
+        the operation's uuid
+    :param more: what else the answer's body has, read afterwards; gets the
+        operation's body
+    """
+    requester = _requester(request)
+
+    def once(conn: sa.Connection) -> str:
+        uuid = (requests.repeated(conn, requester)
+                or ask(conn, requester))
+        faultpoints.reach('K0')
+        return uuid
+
+    uuid = request.database.run(once)
+    faultpoints.reach('K1')
+    request.services.ring(uuid)
+    faultpoints.reach('K2')
+    with request.database.read() as conn:
+        operation = _read(request, conn, uuid)
+        body = {'operation': operation,
+                **{name: read(conn, operation)
+                   for name, read in more.items()}}
+    location = body['operation']['links'][0]['href']
+    return Answer(body, headers=(('Location', location),))
+
+
+def accept_all(request: Request, ask: Callable[
+        [sa.Connection, requests.Requester], list[str]]) -> Answer:
+    """The same for requests that may make several operations, or none.
+
+    They take no Idempotency-Key: ``ask`` joins what is under way.
+    """
+    context = request.context
+    requester = requests.Requester(
+        context.project_id, context.user_id, context.request_id)
+    uuids = request.database.run(lambda conn: ask(conn, requester))
+    for uuid in uuids:
+        request.services.ring(uuid)
+    with request.database.read() as conn:
+        return Answer({'operations': [
+            _read(request, conn, uuid) for uuid in uuids]})
+
+
+def _requester(request: Request) -> requests.Requester:
+    context = request.context
+    key = request.environ.get('HTTP_IDEMPOTENCY_KEY')
+    digest = None
+    if key is not None:
+        if not _KEY.fullmatch(key):
+            raise errors.BadRequest(
+                'an Idempotency-Key has 1 to 255 printable ASCII characters',
+                field='Idempotency-Key')
+        digest = hashlib.sha256(orjson.dumps(
+            [request.method, request.environ['PATH_INFO'], request.body],
+            option=orjson.OPT_SORT_KEYS)).hexdigest()
+    return requests.Requester(context.project_id, context.user_id,
+                              context.request_id, key, digest,
+                              request.settings.quotas)
+
+
+def _read(request: Request, conn: sa.Connection, ident: str
+          ) -> dict[str, Any]:
+    row = _ONE.find(conn, request, ident)
+    body = VIEW.one(tuple(row)[1:], request.url)
+    body['steps'] = [
+        dict(zip(_STEP_NAMES, step, strict=True))
+        for step in conn.execute(_STEPS_OF, {'id': row.id})]
+    return body

@@ -1,0 +1,299 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What can be done with pod managers?"""
+
+import uuid as uuid_module
+from typing import Any
+
+import jsonschema
+import sqlalchemy as sa
+
+from valence import requests
+from valence.api import (
+    endpoints,
+    finding,
+    patches,
+    preconditions,
+    validation,
+)
+from valence.api.controllers import drivers, operations
+from valence.api.request import Answer, Request
+from valence.api.schemas import pod_managers as schemas
+from valence.api.views import View
+from valence.common import errors
+from valence.common.secret import Secret
+from valence.db import models, pod_managers
+
+_TABLE: Any = models.PodManager.__table__
+_C = _TABLE.c
+
+
+def _finish(body: dict[str, Any]) -> None:
+    # That there are credentials is all that is ever said about them.
+    body['authentication'] = (
+        [{'type': 'basic'}] if body['authentication'] else [])
+    retry_at = body.pop('retry_at')
+    body['breaker'] = {
+        'state': 'open' if retry_at else 'closed',
+        'failures': body.pop('failures'), 'retry_at': retry_at}
+
+
+VIEW = View('pod_managers', {
+    'uuid': _C.uuid,
+    'name': _C.name,
+    'url': _C.url,
+    'driver': _C.driver,
+    'authentication': _C.credentials.is_not(None),
+    'ca_certificates': _C.ca_certificates,
+    'verify_tls': _C.verify_tls,
+    'connection_properties': _C.connection_properties,
+    'status': _C.status,
+    'status_reason': _C.status_reason,
+    'draining': _C.draining,
+    'failures': _C.failures,
+    'retry_at': _C.retry_at,
+    'product': _C.product,
+    'capabilities': _C.capabilities,
+    'last_sync_at': _C.last_sync_at,
+    'next_sync_at': _C.next_sync_at,
+    'operation': _C.operation_uuid,
+    'created_at': _C.created_at,
+    'updated_at': _C.updated_at,
+}, _finish)
+_SUMMARY = VIEW.without('ca_certificates', 'connection_properties')
+
+_ONE = finding.Finder('pod manager', sa.select(*VIEW.columns), _TABLE,
+                      by_name=True)
+_ROW = finding.Finder('pod manager', sa.select(_TABLE), _TABLE,
+                      by_name=True)
+_LIST = sa.select(*_SUMMARY.columns)
+_check_whole = validation.compile_body(schemas.WHOLE)
+_FILTERS = {'name': _C.name, 'driver': _C.driver, 'url': _C.url,
+            'status': _C.status}
+
+
+def index(request: Request) -> Answer:
+    """List pod managers, in the order of their registration."""
+    with request.database.read() as conn:
+        return finding.page(
+            request, conn, _SUMMARY,
+            _LIST.where(*finding.conditions(request.query, _FILTERS)),
+            _TABLE)
+
+
+def show(request: Request, pod_manager: str) -> Answer:
+    """Show a pod manager. Its credentials are never shown."""
+    with request.database.read() as conn:
+        return Answer(VIEW.one(_ONE.find(conn, pod_manager), request.url))
+
+
+def create(request: Request) -> Answer:
+    """Register a pod manager.
+
+    Its first sync is due at once.
+    """
+    body = request.body
+    secret = _secret(body)
+    values = _endpoint_values(request, body)
+    _check_address(request, values['url'])
+    with request.database.read() as conn:
+        driver = drivers.require(
+            conn, body.get('driver', 'redfish'),
+            request.settings.conductor_timeout)
+    properties = body.get('connection_properties', {})
+    _check_properties(driver, properties)
+    values.update(uuid=str(uuid_module.uuid4()), name=body['name'],
+                  driver=driver['name'],
+                  connection_properties=properties,
+                  **_sealed(request, secret))
+    uuid = request.database.run(pod_managers.create, values)
+    answer = show(request, uuid)
+    return Answer(answer.body, headers=(
+        ('Location', answer.body['links'][0]['href']),))
+
+
+def update(request: Request, pod_manager: str) -> Answer:
+    """Change a pod manager by a merge patch or a JSON Patch.
+
+    Credentials are bound to the host they were given for: whoever changes
+    that has to give them again.
+    """
+    for url in _urls(request):
+        _check_address(request, url)
+
+    def change(conn: sa.Connection) -> str:
+        row = _ROW.find(conn, pod_manager, lock=True)
+        _check_unchanged(request, conn, row)
+        before = _document(row)
+        after = patches.apply(request, before, tuple(before))
+        _check_whole(after)
+        patch = {name: after.get(name) for name in before
+                 if name not in after or after[name] != before[name]}
+        changes = _endpoint_values(request, patch)
+        for name in ('name', 'draining'):
+            if name in patch:
+                changes[name] = patch[name]
+        if 'authentication' in patch:
+            changes.update(_sealed(request, _secret(patch)))
+        if (row.credentials and 'credentials' not in changes
+                and endpoints.origin(changes.get('url', row.url))
+                != endpoints.origin(row.url)):
+            raise errors.BadRequest(
+                "'authentication' has to be given again when the host, port "
+                'or scheme of the url changes', field='authentication',
+                code='authentication_required')
+        if 'connection_properties' in patch:
+            properties = patch['connection_properties'] or {}
+            _check_properties(
+                drivers.require(conn, row.driver,
+                                request.settings.conductor_timeout),
+                properties)
+            changes['connection_properties'] = properties
+        pod_managers.update(conn, row.uuid, changes)
+        return str(row.uuid)
+
+    return show(request, request.database.run(change))
+
+
+def delete(request: Request, pod_manager: str) -> Answer:
+    """Forget a pod manager and its inventory.
+
+    Refused while it has nodes or operations under way, unless forced: then
+    they are forgotten as well. Hardware is left alone in any case.
+    """
+    def forget(conn: sa.Connection) -> None:
+        row = _ROW.find(conn, pod_manager, lock=True)
+        _check_unchanged(request, conn, row)
+        pod_managers.delete(conn, row.uuid,
+                            request.query.get('force', False))
+
+    request.database.run(forget)
+    return Answer()
+
+
+def sync(request: Request, pod_manager: str) -> Answer:
+    """Read the inventory of a pod manager again.
+
+    Where a sync is under way already, that one is the answer.
+    """
+    def ask(conn: sa.Connection, requester: requests.Requester) -> str:
+        row = _ROW.find(conn, pod_manager, lock=True)
+        _check_unchanged(request, conn, row)
+        return requests.sync(conn, requester, row.uuid)
+
+    return operations.accept(request, ask)
+
+
+def drain(request: Request, pod_manager: str) -> Answer:
+    """Place no new node on a pod manager.
+
+    The nodes it has stay. ``draining`` false, by a patch, ends it.
+    """
+    def change(conn: sa.Connection) -> str:
+        row = _ROW.find(conn, pod_manager, lock=True)
+        _check_unchanged(request, conn, row)
+        pod_managers.update(conn, row.uuid, {'draining': True})
+        return str(row.uuid)
+
+    return show(request, request.database.run(change))
+
+
+def _check_unchanged(request: Request, conn: sa.Connection,
+                     row: sa.Row[Any]) -> None:
+    preconditions.check(request, lambda: VIEW.one(
+        _ONE.find(conn, row.uuid), request.url))
+
+
+def _document(row: sa.Row[Any]) -> dict[str, Any]:
+    """What a patch is applied to."""
+    return {
+        'name': row.name,
+        'url': row.url,
+        'draining': row.draining,
+        'authentication': [{'type': 'basic'}] if row.credentials else [],
+        'ca_certificates': row.ca_certificates,
+        'verify_tls': row.verify_tls,
+        'connection_properties': row.connection_properties,
+    }
+
+
+def _secret(body: dict[str, Any]) -> dict[str, Secret] | None:
+    """The user name and password."""
+    authentication = body.get('authentication')
+    if not authentication:
+        return None
+    items = authentication[0].get('auth_items')
+    if items is None:
+        field = 'authentication.0.auth_items'
+        raise errors.BadRequest(f'{field!r} is required', field=field)
+    return {name: Secret(value) for name, value in items.items()}
+
+
+def _sealed(request: Request, secret: dict[str, Secret] | None
+            ) -> dict[str, Any]:
+    if secret is None:
+        return {'credentials': None, 'credentials_key': None}
+    if 'secret_ref' in secret and not request.settings.allow_secret_ref:
+        field = 'authentication.0.auth_items.secret_ref'
+        raise errors.BadRequest(
+            f'{field!r} needs the configuration to name a key manager',
+            field=field, code='no_key_manager')
+    token, key = request.services.vault.encrypt(
+        {name: value.reveal() for name, value in secret.items()})
+    return {'credentials': token, 'credentials_key': key}
+
+
+def _endpoint_values(request: Request, body: dict[str, Any]
+                     ) -> dict[str, Any]:
+    """What ``body`` says about where the pod manager is, checked."""
+    settings = request.settings
+    values: dict[str, Any] = {}
+    if 'url' in body:
+        values['url'] = endpoints.normalise_url(
+            body['url'], settings.allow_http)
+    if 'ca_certificates' in body:
+        if body['ca_certificates'] is not None:
+            endpoints.check_ca_certificates(body['ca_certificates'])
+        values['ca_certificates'] = body['ca_certificates']
+    if 'verify_tls' in body:
+        if not body['verify_tls'] and not settings.allow_insecure_tls:
+            raise errors.BadRequest(
+                "'verify_tls' cannot be false: the configuration does not "
+                'allow insecure TLS; give ca_certificates instead',
+                field='verify_tls', code='insecure_tls_not_allowed')
+        values['verify_tls'] = body['verify_tls']
+    return values
+
+
+def _urls(request: Request) -> list[str]:
+    """The URLs that a patch may give a pod manager.
+
+    Looked at before the transaction, which must not wait for a DNS.
+    """
+    given = ([one.get('value') for one in request.body
+              if one['path'] == '/url']
+             if patches.is_json_patch(request.environ)
+             else [request.body.get('url')])
+    return [endpoints.normalise_url(url, request.settings.allow_http)
+            for url in given if isinstance(url, str)]
+
+
+def _check_address(request: Request, url: str) -> None:
+    if request.settings.address_policy is not None:
+        endpoints.check_address(url, request.settings.address_policy)
+
+
+def _check_properties(driver: dict[str, Any],
+                      properties: dict[str, Any]) -> None:
+    try:
+        check = validation.compile_body(driver['connection_schema'])
+        check(properties)
+    except errors.BadRequest as error:
+        field = '.'.join(filter(None, ('connection_properties',
+                                       error.field)))
+        raise errors.BadRequest(
+            f"driver {driver['name']}: 'connection_properties': {error}",
+            field=field) from None
+    except jsonschema.SchemaError as error:
+        raise errors.Unavailable(
+            f"driver {driver['name']} has a broken connection schema"
+        ) from error
