@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which fault is tried on which operation, and when?
+
+All is drawn from a number, the seed. Each seed has every cell of the matrix,
+a fault point and a kind of operation, once: the conductor's points in ten
+requests of each kind, and the API's three points in three of these. What a
+seed varies is the order, the passage of the point that counts, what happens
+there, the pod (one answers at once, the other in the background), how many
+conductors there are, and the requests that race with others.
+"""
+
+import dataclasses
+import random
+from collections.abc import Iterable
+
+from valence.conductor.operations import KINDS as _KINDS
+
+KINDS = ('compose', 'release', 'power', 'boot', 'attach', 'detach', 'sync')
+PODS = {
+    'at-once': ('--attach', 'action'),
+    'in-the-background': ('--attach', 'patch', '--tasks', '--task-calls',
+                          'all', '--task-delay', '0.3'),
+}
+
+API_POINTS = ('K0', 'K1', 'K2')
+#: Passed where a change is sent to hardware.
+CHANGE_POINTS = ('K6',)
+#: Passed where the backend works in the background.
+TASK_POINTS = ('K9', 'K10')
+#: Passed once for each step.
+STEP_POINTS = ('K5', 'K7', 'K8')
+OTHER_POINTS = ('K3', 'K4', 'K11', 'K12')
+
+#: What happens at a conductor's point, by the seed, and by how many: a lone
+#: conductor is its own successor and can only be killed.
+LAYOUTS = (
+    (1, ('kill',)),
+    (2, ('kill', 'kill', 'raise')),
+    (2, ('kill', 'kill', 'kill', 'stop')),
+)
+ACTIONS = ('kill', 'raise', 'stop')
+#: Of so many requests one is followed by another for the same node.
+_RACES = 4
+
+
+@dataclasses.dataclass(frozen=True)
+class Fault:
+    """What is armed for one request."""
+
+    point: str
+    nth: int
+    action: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Ask:
+    """A request with its faults; ``rival`` is a request beside it."""
+
+    kind: str
+    pod: str
+    faults: tuple[Fault, ...]
+    rival: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """``rounds``: what is asked for at the same time."""
+
+    conductors: int
+    rounds: tuple[tuple[Ask, ...], ...]
+
+
+def points(kind: str) -> Iterable[str]:
+    """The conductor's points that a kind of operation passes."""
+    changes = () if kind == 'sync' else (*CHANGE_POINTS, *TASK_POINTS)
+    return (*OTHER_POINTS, *STEP_POINTS, *changes)
+
+
+def cells() -> set[tuple[str, str]]:
+    """The whole matrix: (point, kind)."""
+    return {(point, kind) for kind in KINDS
+            for point in (*API_POINTS, *points(kind))}
+
+
+def plan(seed: int) -> Plan:
+    """All cells, once."""
+    draw = random.Random(seed)
+    conductors, actions = LAYOUTS[seed % len(LAYOUTS)]
+    rounds: list[list[Ask]] = [[] for _ in range(5)]
+    for number, kind in enumerate(KINDS):
+        slots = [(index, pod) for index in range(len(rounds))
+                 for pod in PODS]
+        faults: dict[tuple[int, str], list[Fault]] = {
+            slot: [] for slot in slots}
+        late = [point for point in points(kind) if point in TASK_POINTS]
+        rest = [point for point in points(kind) if point not in late]
+        draw.shuffle(slots)
+        draw.shuffle(rest)
+        # What only one of the pods has takes the slots of that one first.
+        for point in (*late, *rest):
+            slot = next(slot for slot in slots if not faults[slot] and (
+                point not in late or slot[1] == 'in-the-background'))
+            faults[slot].append(Fault(
+                point, draw.randint(1, _passages(point, kind)),
+                draw.choice(actions)))
+        for place, point in enumerate(API_POINTS):
+            # The API's points are passed once a request.
+            faults[draw.choice(slots)].insert(0, Fault(
+                point, 1,
+                ACTIONS[(seed + number + place) % len(ACTIONS)]))
+        for (index, pod), armed in faults.items():
+            if armed:
+                rounds[index].append(Ask(
+                    kind, pod, tuple(armed), draw.choice(('power', 'boot'))
+                    if draw.randrange(_RACES) == 0 else None))
+    for asked in rounds:
+        draw.shuffle(asked)
+    return Plan(conductors, tuple(map(tuple, rounds)))
+
+
+def missed(ask: Ask, subject: str, armed: Iterable[str]) -> Ask | None:
+    """What of ``ask`` has to be asked again; None where nothing has.
+
+    :param armed: what did not fire, ``POINT.SUBJECT.NTH.ACTION`` each
+    """
+    left = {point for point, of, *_ in (one.split('.') for one in armed)
+            if of == subject}
+    faults = tuple(fault for fault in ask.faults if fault.point in left)
+    return (dataclasses.replace(ask, faults=faults, rival=None)
+            if faults else None)
+
+
+def _passages(point: str, kind: str) -> int:
+    if point not in STEP_POINTS:
+        return 1
+    # ``prepare`` is for pods without tags.
+    return sum(step.name != 'prepare' for step in _KINDS[kind].steps)

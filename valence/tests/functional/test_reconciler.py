@@ -1,0 +1,258 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What Valence makes of hardware that somebody else has changed.
+
+The processes are real ones; the changes are made behind Valence's back, by
+the simulator's admin endpoint. That Valence itself changes no hardware is
+read from the simulator's ledger.
+"""
+
+import json
+import sys
+import types
+
+import sqlalchemy as sa
+import testtools
+
+from valence.db import models
+from valence.db.engine import Database
+from valence.simulator.admin_client import AdminClient
+from valence.tests.functional.processes import (
+    Deployment,
+    Process,
+    Simulator,
+    wait_for,
+)
+
+SMALL = {'processor': {'total_cores': 1}}
+#: Effects that change what is joined.
+_CHANGES = ('compose', 'decompose', 'attach', 'detach')
+
+
+class Reconciler(testtools.TestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.deployment = self.useFixture(Deployment(
+            self, 'postgresql', conductor={
+                'poll_interval': 0.2, 'sync_interval': 3600}))
+        self.pod = self.useFixture(Simulator(
+            '--power-delay', '0', '--admin-port', '0', '--compute', '10',
+            '--nvme', '10'))
+        self.admin = AdminClient(json.loads(self.pod.process.out)['admin'])
+        self.client = self.deployment.start_api()
+        self.deployment.start_conductors(self.client, 1)
+        self.registered = self.client.register(self.pod)
+
+    def scan(self):
+        path = f'/v1/pod_managers/{self.registered["uuid"]}'
+        self.client.done(self.client.post(f'{path}/sync'))
+        return self.client.get(path)
+
+    def drift(self, **only):
+        query = '&'.join(f'{name}={value}' for name, value in only.items())
+        return self.client.get(f'/v1/drift?{query}')['drift']
+
+    def one(self):
+        found, = self.drift()
+        return found
+
+    def reconciled(self, count=1):
+        """The newest reconciler, once there have been so many."""
+        def all_ended():
+            found = self.client.get(
+                '/v1/operations?kind=reconcile&all_projects=true'
+                '&fields=uuid,state')['operations']
+            return len(found) >= count and all(
+                one['state'] == 'succeeded' for one in found) and found
+        newest = wait_for('the reconciler has ended', all_ended)[-1]
+        return self.client.get(f'/v1/operations/{newest["uuid"]}')
+
+    def composed(self, name='n1'):
+        answer = self.client.post('/v1/nodes', {
+            'name': name, 'properties': SMALL})
+        self.client.done(answer)
+        return self.client.get(f'/v1/nodes/{answer["node"]["uuid"]}')
+
+    def node(self, node):
+        return self.client.get(f'/v1/nodes/{node["uuid"]}')
+
+    def changes(self):
+        """What was joined and taken apart by Valence, by the ledger."""
+        return [entry for entry in self.pod.ledger(*_CHANGES)
+                if entry.get('origin') != 'admin']
+
+    def replace(self, node, *blocks):
+        """Make the node's system out of other blocks."""
+        self.admin.change('decompose', system=node['resource_path'])
+        self.admin.change('reuse-ids')
+        self.assertEqual(
+            node['resource_path'], self.admin.change(
+                'compose', name=f'valence-{node["uuid"]}',
+                blocks=list(blocks))['system'])
+
+    def block(self, node):
+        device, = node['devices']
+        return device['resource_path']
+
+    def test_a_mismatch_is_quarantined(self):
+        node = self.composed()
+        before = self.changes()
+        # One bad scan does nothing.
+        self.replace(node, self.block(node), 'nvme-1')
+        self.scan()
+        self.assertEqual(('mismatch', 'seen', None, node['uuid']), tuple(
+            self.one()[name] for name in ('kind', 'state', 'action',
+                                          'node')))
+        self.replace(node, self.block(node))
+        self.scan()
+        self.assertEqual([], self.drift())
+        # Two do.
+        self.replace(node, self.block(node), 'nvme-1')
+        self.scan()
+        self.assertEqual('active', self.node(node)['state'])
+        self.scan()
+        self.assertEqual({'quarantined': [node['uuid']]},
+                         self.reconciled()['result'])
+        found = self.node(node)
+        self.assertEqual('error', found['state'])
+        self.assertIn('nvme-1', found['state_reason'])
+        self.assertEqual(node['devices'], found['devices'])
+        finding = self.one()
+        self.assertEqual(('confirmed', 'quarantined'),
+                         (finding['state'], finding['action']))
+        self.assertEqual(finding, self.client.get(
+            f'/v1/drift/{finding["uuid"]}'))
+        # Out of it: not while it differs, and then after a look.
+        reset = {'reset-state': {'state': 'active'}}
+        path = f'/v1/nodes/{node["uuid"]}/action'
+        ended = self.client.operation(
+            self.client.post(path, reset)['operation']['uuid'])
+        self.assertEqual('hardware_mismatch', ended['error']['code'])
+        self.replace(node, self.block(node))
+        self.client.done(self.client.post(path, reset))
+        self.assertEqual('active', self.node(node)['state'])
+        self.assertEqual(before, self.changes())
+
+    def test_what_is_gone_is_freed(self):
+        node = self.composed()
+        before = self.changes()
+        self.admin.change('decompose', system=node['resource_path'])
+        self.scan()
+        self.assertEqual(1, len(self.node(node)['devices']))
+        self.scan()
+        self.assertEqual({'freed': [node['uuid']]},
+                         self.reconciled()['result'])
+        found = self.node(node)
+        self.assertEqual(('error', []), (found['state'], found['devices']))
+        self.assertIn('hardware_gone', found['state_reason'])
+        self.scan()
+        self.assertEqual([], self.drift())
+        # Somebody else may have the device now.
+        self.admin.change('compose', name='theirs',
+                          blocks=[self.block(node)])
+        self.client.done(self.client.request(
+            'DELETE', f'/v1/nodes/{node["uuid"]}').json())
+        self.assertEqual(before, self.changes())
+
+    def test_orphans_are_adopted(self):
+        node, other = self.composed(), self.composed('n2')
+        before = self.changes()
+        answer = self.client.request(
+            'DELETE', f'/v1/pod_managers/{self.registered["uuid"]}'
+            '?force=true')
+        self.assertEqual(204, answer.status_code)
+        with Database(self.deployment.database.url).write() as conn:
+            conn.execute(sa.delete(models.Operation.__table__).where(
+                models.Operation.node_uuid == other['uuid']))
+        self.registered = self.client.register(self.pod)
+        self.assertEqual({'orphan'}, {one['kind'] for one in self.drift()})
+        self.assertEqual([], self.client.get('/v1/nodes')['nodes'])
+        self.scan()
+        self.assertEqual({node['uuid'], other['uuid']}, set(
+            self.reconciled()['result']['adopted']))
+        found = self.node(node)
+        for name in ('state', 'name', 'project_id', 'user_id',
+                     'requirements', 'resource_path', 'managed_by',
+                     'power_state', 'operation'):
+            self.assertEqual(node[name], found[name], name)
+        self.assertEqual(
+            [device['resource_path'] for device in node['devices']],
+            [device['resource_path'] for device in found['devices']])
+        found = self.node(other)
+        self.assertEqual(
+            ('valence', f'adopted-{other["uuid"][:8]}', 'active'),
+            (found['project_id'], found['name'], found['state']))
+        self.scan()
+        self.assertEqual([], self.drift())
+        self.assertEqual(before, self.changes())
+        # They are nodes like any other.
+        for one in (node, other):
+            self.client.done(self.client.request(
+                'DELETE', f'/v1/nodes/{one["uuid"]}').json())
+        self.assertEqual(2, len(self.pod.ledger('decompose')))
+
+    def test_foreign_ones_are_reported(self):
+        theirs = self.admin.change('compose', name='theirs',
+                                   blocks=['compute-1'])['system']
+        for _ in range(3):
+            self.scan()
+        finding, = self.drift(kind='foreign')
+        self.assertEqual((theirs, None, 'confirmed', None), tuple(
+            finding[name] for name in ('resource_path', 'node', 'state',
+                                       'action')))
+        self.assertEqual([], self.drift(kind='orphan'))
+        self.assertEqual([], self.changes())
+
+    def test_nothing_is_done_when_much_vanished(self):
+        node = self.composed()
+        before = self.changes()
+        self.admin.change('decompose', system=node['resource_path'])
+        lost = [device['resource_path'] for device in self.client.get(
+            '/v1/devices?type=nvme&pooled=true')['devices']]
+        self.admin.change('vanish', blocks=lost)
+        for _ in range(3):
+            pod = self.scan()
+            self.assertEqual('suspended', self.one()['state'])
+            self.assertIn('more than a fifth', pod['status_reason'])
+        self.assertEqual('active', self.node(node)['state'])
+        self.assertEqual([], self.client.get(
+            '/v1/operations?kind=reconcile&all_projects=true')['operations'])
+        self.admin.change('return', blocks=lost)
+        self.assertIsNone(self.scan()['status_reason'])
+        self.assertEqual('seen', self.one()['state'])
+        self.scan()
+        self.assertEqual({'freed': [node['uuid']]},
+                         self.reconciled()['result'])
+        self.assertEqual(before, self.changes())
+
+
+class OtherDrivers(testtools.TestCase):
+
+    def test_nothing_differs_where_nothing_was_changed(self):
+        deployment = self.useFixture(Deployment(
+            self, 'sqlite', conductor={
+                'poll_interval': 0.2, 'sync_interval': 3600},
+            drivers={'enabled_drivers': 'redfish,rsd,expether'}))
+        client = deployment.start_api()
+        deployment.start_conductors(client, 1)
+        process = self.useFixture(Process(
+            'simulator', sys.executable, '-m', 'valence.simulator',
+            '--username', 'pod', '--password', 'secret',
+            '--pod', 'rsd', '--pod', 'eem'))
+        wait_for('the simulator prints its addresses',
+                 lambda: process.out.endswith('\n') or not process.alive())
+        urls = json.loads(process.out)['pods']
+        for driver, kind in (('rsd', 'rsd'), ('expether', 'eem')):
+            pod = types.SimpleNamespace(
+                url=urls[kind], username='pod', password='secret')
+            registered = client.register(pod, name=driver, driver=driver)
+            client.done(client.post('/v1/nodes', {
+                'name': driver, 'pod_manager': driver, 'properties': {
+                    'pci_device': {'type': ['nvme']}}}))
+            for _ in range(2):
+                client.done(client.post(
+                    f'/v1/pod_managers/{registered["uuid"]}/sync'))
+            self.assertEqual([], [
+                one for one in client.get(
+                    f'/v1/drift?pod_manager={driver}')['drift']
+                if one['kind'] != 'foreign'], driver)

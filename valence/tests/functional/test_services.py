@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The separate services over RabbitMQ, on each database of a production."""
+
+import re
+import signal
+
+import testtools
+
+from valence.tests.functional.processes import (
+    Deployment,
+    Simulator,
+    living,
+    wait_for,
+)
+
+FLAVOR = {'name': 'large', 'properties': {
+    'memory': {'capacity_mib': '4096'}, 'processor': {'total_cores': 4},
+    'pci_device': {'type': ['NVMe', 'GPU']}}}
+
+
+class MainJob:
+    """Register, sync, compose, power, boot, release: with real processes."""
+
+    database: str
+
+    def test_main_job(self):
+        deployment = self.useFixture(Deployment(
+            self, self.database, api={'workers': 2}))
+        pod = self.useFixture(Simulator())
+        client = deployment.start_api()
+        conductors = deployment.start_conductors(client, 2)
+
+        registered = client.register(pod)
+        self.assertEqual('online', registered['status'])
+        devices = client.get('/v1/devices?limit=1000')['devices']
+        self.assertEqual(
+            {'compute': 8, 'nvme': 16, 'gpu': 8, 'nic': 8},
+            {kind: sum(d['type'] == kind for d in devices)
+             for kind in {d['type'] for d in devices}})
+        self.assertEqual(2, len(client.get('/v1/zones')['zones']))
+
+        client.post('/v1/flavors', FLAVOR)
+        composed = client.post('/v1/nodes', {'name': 'n1',
+                                             'flavor': 'large'})
+        client.done(composed)
+        node = client.get('/v1/nodes/n1')
+        self.assertEqual('active', node['state'])
+        self.assertEqual(['compute', 'gpu', 'nvme'],
+                         sorted(d['type'] for d in node['devices']))
+        effect, = pod.ledger('compose')
+        self.assertEqual(sorted(d['resource_path'] for d in node['devices']),
+                         sorted(effect['blocks']))
+
+        for action, key, value in (
+                ({'Reset': {'Type': 'On'}}, 'power_state', 'On'),
+                ({'Boot': {'Enabled': 'Once', 'Target': 'Pxe'}},
+                 'boot_target', 'Pxe')):
+            client.done(client.post('/v1/nodes/n1/action', action))
+            self.assertEqual(value, client.get('/v1/nodes/n1')[key])
+
+        answer = client.request('DELETE', '/v1/nodes/n1')
+        self.assertEqual(202, answer.status_code)
+        client.done(answer.json())
+        self.assertEqual(
+            404, client.request('GET', '/v1/nodes/n1').status_code)
+        self.assertEqual(1, len(pod.ledger('decompose')))
+        self.assertEqual([], client.get('/v1/systems?composed=true')[
+            'systems'])
+
+        # The id of a request is on the lines of whoever worked on it.
+        request_id = composed['operation']['request_id']
+        self.assertRegex(request_id, '^req-')
+        self.assertEqual(1, sum(
+            re.search(f'{request_id}.*compose.*succeeded', process.log)
+            is not None for process in conductors))
+
+        for process in (*conductors, deployment.api):
+            process.signal(signal.SIGTERM)
+            self.assertEqual(0, process.wait())
+
+
+class MainJobOnMySQL(MainJob, testtools.TestCase):
+    database = 'mysql'
+
+
+class MainJobOnPostgreSQL(MainJob, testtools.TestCase):
+    database = 'postgresql'
+
+
+class ConductorProcess(testtools.TestCase):
+    """What a conductor does with signals and with its workers."""
+
+    def test_workers_and_reload(self):
+        deployment = self.useFixture(Deployment(
+            self, 'mysql', conductor={'workers': 2, 'poll_interval': 1,
+                                      'lease': 6}))
+        pod = self.useFixture(Simulator())
+        client = deployment.start_api()
+        process = deployment.start('valence-conductor')
+        wait_for('both workers are alive',
+                 lambda: len(living(client)) == 2)
+        before = {one['uuid'] for one in living(client)}
+        client.register(pod)
+
+        process.signal(signal.SIGHUP)
+        wait_for('SIGHUP has brought two new workers', lambda: (
+            len(now := {one['uuid'] for one in living(client)}) == 2
+            and not now & before))
+        client.done(client.post('/v1/nodes', {
+            'name': 'n1', 'properties': {'processor': {'total_cores': 1}}}))
+        process.signal(signal.SIGTERM)
+        self.assertEqual(0, process.wait())
+        self.assertEqual([], living(client))
