@@ -94,10 +94,14 @@ def acquire(conn: sa.Connection, uuid: str, owner: str, seconds: float
             ) -> tuple[Lease, Mapping[str, Any]] | None:
     """Become the owner of a due operation, or None where it is not to be had.
 
+    :param owner: a process; one of its threads at a time asks for a ``uuid``
     :returns: the lease, and the operation's row as of now.
     """
-    if conn.execute(_acquire(seconds), {
-            'of': uuid, 'by': owner}).rowcount != 1:
+    names = {'of': uuid, 'by': owner}
+    if conn.execute(_acquire(seconds), names).rowcount != 1 and not (
+            # It may be had already, and only the COMMIT's answer was lost.
+            uncertain(conn)
+            and conn.execute(_acquire_again(seconds), names).rowcount):
         return None
     row = conn.execute(_ROW, {'of': uuid}).mappings().one()
     return Lease(uuid, row['id'], row['epoch'], seconds), dict(row)
@@ -110,10 +114,20 @@ _ROW = sa.select(
 
 @functools.cache
 def _acquire(seconds: float) -> sa.Update:
+    return _acquisition(seconds, *_due(utcnow()))
+
+
+@functools.cache
+def _acquire_again(seconds: float) -> sa.Update:
+    return _acquisition(seconds, OPERATIONS.c.state == 'running',
+                        OPERATIONS.c.owner == sa.bindparam('by'))
+
+
+def _acquisition(seconds: float, *conditions: Any) -> sa.Update:
     now = utcnow()
     return (
         sa.update(OPERATIONS)
-        .where(OPERATIONS.c.uuid == sa.bindparam('of'), *_due(now))
+        .where(OPERATIONS.c.uuid == sa.bindparam('of'), *conditions)
         .values(owner=sa.bindparam('by'), epoch=OPERATIONS.c.epoch + 1,
                 state='running', attempts=OPERATIONS.c.attempts + 1,
                 not_before=None, acquired_at=now,

@@ -15,7 +15,12 @@ import requests
 import testtools
 from testtools.content import text_content
 
-from valence.tests.functional.processes import Client, Simulator, wait_for
+from valence.tests.functional.processes import (
+    PATIENCE,
+    Client,
+    Simulator,
+    wait_for,
+)
 
 #: A pod with room for the users, quick but not at once.
 POD = ('--zones', '1', '--compute', '12', '--nvme', '24', '--gpu', '0',
@@ -70,7 +75,7 @@ class User(threading.Thread):
         """
         self._keys += 1
         key = {'Idempotency-Key': f'{self.name} {self._keys}'}
-        deadline = time.monotonic() + 90
+        deadline = time.monotonic() + PATIENCE
         while True:
             answer = self.client.request(method, path, body, headers=key)
             self.answers[answer.status_code] += 1
@@ -88,7 +93,8 @@ class User(threading.Thread):
         uuid = answer.json()['operation']['uuid']
         self.accepted.setdefault(uuid, time.monotonic())
         if ended:
-            wait_for(f'{uuid} ends', lambda: self._over(uuid), 120, 0.02)
+            wait_for(f'{uuid} ends', lambda: self._over(uuid),
+                     interval=0.1)
         return True
 
     def _over(self, uuid: str) -> bool:
@@ -127,17 +133,17 @@ class Load:
     def __exit__(self, *error: object) -> None:
         self._stop.set()
         for user in self.users:
-            user.join(150)
+            user.join(2 * PATIENCE)
 
     @property
     def accepted(self) -> int:
         return sum(len(user.accepted) for user in self.users)
 
-    def wait_for(self, more: int, timeout: float = 60) -> None:
+    def wait_for(self, more: int) -> None:
         """Until so many more requests were accepted."""
         enough = self.accepted + more
         wait_for(f'{more} more requests are accepted',
-                 lambda: self.accepted >= enough, timeout)
+                 lambda: self.accepted >= enough)
 
     def check(self, *states: str) -> None:
         """Nothing was lost, nothing was done twice.
@@ -156,12 +162,12 @@ class Load:
                               if user.is_alive()])
         for user in self.users:
             for uuid in user.accepted:
-                ended = self._client.operation(uuid, 120)
+                ended = self._client.operation(uuid)
                 test.assertIn(ended['state'], states or TERMINAL, ended)
         # What nobody was told of was perhaps begun, and ends too.
         wait_for('all operations are over', lambda: not any(
             self._client.get(f'/v1/operations?state={state}')['operations']
-            for state in ('pending', 'running')), 120)
+            for state in ('pending', 'running')))
         test.assertEqual(self._owned(), self._hardware())
         resets = [entry for entry in self._pod.ledger('reset')
                   if entry['phase'] == 'requested'
@@ -187,7 +193,7 @@ class Load:
         systems = requests.get(
             f'{self._pod.url}/redfish/v1/Systems?$expand=.($levels=1)',
             auth=(self._pod.username, self._pod.password),
-            timeout=10).json()['Members']
+            timeout=PATIENCE).json()['Members']
         return {one['Name']: {
             block['@odata.id'] for block in one['Links']['ResourceBlocks']}
             for one in systems}

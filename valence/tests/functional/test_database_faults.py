@@ -167,7 +167,7 @@ class Conflicts(testtools.TestCase):
                 sa.select(column.progress).where(column.uuid == other))
             tries.append(mine)
             if len(tries) <= 2:
-                both.wait(10)
+                both.wait(60)
             connection.execute(sa.update(operations.OPERATIONS)
                                .where(column.uuid == mine)
                                .values(progress=50))
@@ -253,22 +253,44 @@ class CommitsWithoutAnswer(_Database):
         self.assertEqual(2, len(self.pod.ledger('compose')))
         self.assertEqual(2, len(self.client.get('/v1/flavors')['flavors']))
 
+    def test_of_an_acquisition(self):
+        """Who has an operation and does not know gets it; nobody else."""
+        proxy = self.proxy(0)
+        database = self.database(proxy)
+        operation = database.run(operations.insert, kind='sync', timeout=60)
+        self.unanswered(proxy)
+        lease, _ = database.run(operations.acquire, operation, 'me', 60)
+        self.assertEqual(2, lease.epoch)
+        self.unanswered(proxy)
+        self.assertIsNone(
+            database.run(operations.acquire, operation, 'other', 60))
+        database.run(operations.renew, lease)
+
     def test_of_an_intent(self):
         """An operation goes on with the step that was written down."""
         proxy = self.proxy(0)
-        deployment = self.useFixture(Deployment(self, self.kind))
-        database = Database(self.url(deployment, proxy))
-        self.addCleanup(database.close)
+        database = self.database(proxy)
         operation = database.run(operations.insert, kind='sync', timeout=60)
         lease, _ = database.run(operations.acquire, operation, 'me', 60)
-        fates = itertools.chain([Fate.UNANSWERED],
-                                itertools.repeat(Fate.PASSED))
-        proxy.decide = lambda: next(fates)
+        self.unanswered(proxy)
         database.run(operations.write_intent, lease, 'scan', 0, {},
                      again=False)
         with database.read() as connection:
             journal = operations.steps(connection, lease.operation_id)
         self.assertEqual(['scan'], list(journal))
+
+    def database(self, proxy):
+        deployment = self.useFixture(Deployment(self, self.kind))
+        database = Database(self.url(deployment, proxy))
+        self.addCleanup(database.close)
+        return database
+
+    @staticmethod
+    def unanswered(proxy):
+        """The next COMMIT will be."""
+        fates = itertools.chain([Fate.UNANSWERED],
+                                itertools.repeat(Fate.PASSED))
+        proxy.decide = lambda: next(fates)
 
     def proxy(self, seed):
         backends.require(self, self.kind)
