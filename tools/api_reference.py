@@ -12,14 +12,13 @@ run of the services by
 """
 
 import json
-import pathlib
 import sys
 import textwrap
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
-FOLDER = ROOT / 'doc/source/reference'
+from generated import REFERENCE, ROOT, main, table
+
 URL = 'http://127.0.0.1:8181'
 
 _HEAD = """\
@@ -93,9 +92,9 @@ def render(api: Mapping[str, Any], samples: Mapping[str, Any]) -> str:
             operations.setdefault(operation['tags'][0], []).extend(
                 _operation(api, method, path, operation,
                            samples.get(operation['operationId'])))
-    lines = [_HEAD, *_table(['path', 'methods'], [
+    lines = [_HEAD, *table([['path', 'methods'], *(
         [f'``{path}``', ', '.join(map(str.upper, methods))]
-        for path, methods in api['paths'].items()]), '', _common()]
+        for path, methods in api['paths'].items())]), '', _common()]
     for tag, parts in operations.items():
         lines += [*_heading(tag.replace('_', ' ').capitalize(), '='), *parts]
     lines += _heading('Schemas', '=')
@@ -111,11 +110,12 @@ def _common() -> str:
     from valence.api.schemas.codes import CODES
 
     return _COMMON.format(
-        versions='\n'.join(_table(['version', 'what is new'], [
-            [str(version), words] for version, words in versions.HISTORY])),
-        codes='\n'.join(_table(['code', 'status', 'what to do'], [
+        versions='\n'.join(table([['version', 'what is new'], *(
+            [str(version), words]
+            for version, words in versions.HISTORY)])),
+        codes='\n'.join(table([['code', 'status', 'what to do'], *(
             [f'``{code}``', ', '.join(map(str, statuses)), words]
-            for code, (statuses, words) in CODES.items()])))
+            for code, (statuses, words) in CODES.items())])))
 
 
 def _operation(api: Mapping[str, Any], method: str, path: str,
@@ -178,7 +178,7 @@ def _fields(schema: Mapping[str, Any]) -> Iterator[str]:
     if not rows:
         yield _words(schema).capitalize() + '.'
         return
-    yield from _table(['field', 'type', ''], rows)
+    yield from table([['field', 'type', ''], *rows])
 
 
 def _rows(schema: Mapping[str, Any], prefix: str = '') -> Iterator[list[str]]:
@@ -251,36 +251,16 @@ def _heading(title: str, line: str) -> Iterator[str]:
     yield ''
 
 
-def _table(head: list[str], rows: list[list[str]]) -> list[str]:
-    lines = ['.. list-table::', '   :header-rows: 1', '']
-    for row in (head, *rows):
-        for number, cell in enumerate(row):
-            lines.append(('   * - ' if number == 0 else '     - ') + cell)
-    return lines
-
-
-def main(arguments: list[str]) -> int:
+def pages() -> dict[Any, str]:
+    """What is to be written, by where."""
     api = document()
-    taken = FOLDER / 'samples.json'
+    taken = REFERENCE / 'samples.json'
     samples = json.loads(taken.read_text()) if taken.exists() else {}
-    pages = {
-        FOLDER / 'openapi.json': json.dumps(api, indent=1) + '\n',
-        FOLDER / 'api.rst': render(api, samples),
+    return {
+        REFERENCE / 'openapi.json': json.dumps(api, indent=1) + '\n',
+        REFERENCE / 'api.rst': render(api, samples),
     }
-    if arguments == ['--check']:
-        stale = [page for page, text in pages.items()
-                 if not page.exists() or page.read_text() != text]
-        for page in stale:
-            print(f'{page.relative_to(ROOT)} is stale: run '
-                  'tools/api_reference.py', file=sys.stderr)
-        return 1 if stale else 0
-    if arguments:
-        print(__doc__, file=sys.stderr)
-        return 2
-    for page, text in pages.items():
-        page.write_text(text)
-    return 0
 
 
 if __name__ == '__main__':
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main(__doc__, pages()))

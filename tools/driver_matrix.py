@@ -7,13 +7,11 @@ Without arguments it writes doc/source/reference/drivers-matrix.rst; with
 """
 
 import importlib
-import pathlib
 import sys
 import tomllib
 from collections.abc import Mapping
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
-PAGE = ROOT / 'doc/source/reference/drivers-matrix.rst'
+from generated import REFERENCE, ROOT, main, table
 
 _HEAD = """\
 =======
@@ -48,12 +46,7 @@ def render(found: Mapping[str, type]) -> str:
     rows: list[list[str]] = [['', *(f'``{name}``' for name in found)]]
     cells = [_cells(driver) for driver in found.values()]
     rows += [[label, *(cell[label] for cell in cells)] for label in cells[0]]
-    lines = ['.. list-table::', '   :header-rows: 1', '   :stub-columns: 1',
-             '']
-    for row in rows:
-        for number, cell in enumerate(row):
-            lines.append(('   * - ' if number == 0 else '     - ') + cell)
-    return _HEAD + '\n'.join(line.rstrip() for line in lines) + '\n'
+    return _HEAD + '\n'.join(table(rows, stub=True)) + '\n'
 
 
 def _cells(driver: type) -> dict[str, str]:
@@ -95,21 +88,6 @@ def _words(words: tuple[str, ...]) -> str:
     return ', '.join(f'``{word}``' for word in words) or 'none'
 
 
-def main(arguments: list[str]) -> int:
-    text = render(drivers())
-    if arguments == ['--check']:
-        if PAGE.exists() and PAGE.read_text() == text:
-            return 0
-        print(f'{PAGE.relative_to(ROOT)} is stale: run '
-              'tools/driver_matrix.py', file=sys.stderr)
-        return 1
-    if arguments:
-        print(__doc__, file=sys.stderr)
-        return 2
-    PAGE.parent.mkdir(exist_ok=True)
-    PAGE.write_text(text)
-    return 0
-
-
 if __name__ == '__main__':
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main(__doc__, {
+        REFERENCE / 'drivers-matrix.rst': render(drivers())}))

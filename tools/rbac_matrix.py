@@ -7,13 +7,11 @@ it writes doc/source/reference/rbac-matrix.rst; with ``--check`` it only says
 whether that is what it would write.
 """
 
-import pathlib
 import sys
 from collections.abc import Mapping
 from typing import Any
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
-PAGE = ROOT / 'doc/source/reference/rbac-matrix.rst'
+from generated import REFERENCE, ROOT, main, table
 
 _HEAD = """\
 ===============
@@ -98,32 +96,16 @@ def matrix() -> dict[str, dict[str, str]]:
 
 def render(rows: Mapping[str, Mapping[str, str]]) -> str:
     """The page, as reStructuredText."""
-    lines = ['.. list-table::', '   :header-rows: 1', '   :stub-columns: 1',
-             '', '   * -', *(f'     - {name}' for name in PERSONAS)]
+    lines = [['', *PERSONAS]]
     for route, cells in rows.items():
         method, _, rest = route.partition(' ')
         path, _, word = rest.partition(' ')
-        lines.append(f'   * - ``{method} {path}``' + (word and f' {word}'))
-        lines += [f'     - {"–" if cell == "-" else cell}'
-                  for cell in cells.values()]
-    return _HEAD + '\n'.join(lines) + '\n'
-
-
-def main(arguments: list[str]) -> int:
-    text = render(matrix())
-    if arguments == ['--check']:
-        if PAGE.exists() and PAGE.read_text() == text:
-            return 0
-        print(f'{PAGE.relative_to(ROOT)} is stale: run tools/rbac_matrix.py',
-              file=sys.stderr)
-        return 1
-    if arguments:
-        print(__doc__, file=sys.stderr)
-        return 2
-    PAGE.parent.mkdir(exist_ok=True)
-    PAGE.write_text(text)
-    return 0
+        lines.append([
+            f'``{method} {path}``' + (word and f' {word}'),
+            *('–' if cell == '-' else cell for cell in cells.values())])
+    return _HEAD + '\n'.join(table(lines, stub=True)) + '\n'
 
 
 if __name__ == '__main__':
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main(__doc__, {
+        REFERENCE / 'rbac-matrix.rst': render(matrix())}))
