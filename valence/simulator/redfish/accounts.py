@@ -11,14 +11,8 @@ from typing import Any
 
 from valence.simulator.redfish import render
 from valence.simulator.redfish.messages import RedfishError, message
-from valence.simulator.redfish.model import (
-    ROOT,
-    SESSIONS,
-    Collection,
-    Document,
-    Pod,
-    Resource,
-)
+from valence.simulator.redfish.model import ROOT, SESSIONS, Pod
+from valence.simulator.resources import Collection, Document, Resource
 
 ACCOUNT_SERVICE = f"{ROOT}/AccountService"
 _ACCOUNTS = f"{ACCOUNT_SERVICE}/Accounts"

@@ -13,7 +13,8 @@ from typing import Any
 
 from valence.simulator.redfish import render
 from valence.simulator.redfish.messages import RedfishError
-from valence.simulator.redfish.model import Block, Resource
+from valence.simulator.redfish.model import Block
+from valence.simulator.resources import Resource
 
 _COUNT = "@Redfish.RequestedCount"
 _MORE = "@Redfish.AllowOverprovisioning"

@@ -37,13 +37,12 @@ from valence.simulator.redfish.model import (
     SYSTEMS,
     TASK_SERVICE,
     ZONES,
-    Collection,
-    Document,
     Pod,
     Pool,
     System,
     Zone,
 )
+from valence.simulator.resources import Collection, Document
 
 _COMPOSITION_SERVICE = f"{ROOT}/CompositionService"
 _METADATA = f"{ROOT}/$metadata"

@@ -9,15 +9,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from valence.simulator.ledger import Ledger
-from valence.simulator.redfish.model import (
-    BLOCKS,
-    Block,
-    Collection,
-    Parts,
-    Pod,
-    Resource,
-    System,
-)
+from valence.simulator.redfish.model import BLOCKS, Block, Parts, Pod, System
+from valence.simulator.resources import Collection, Resource
 
 # After a restart no ETag may mean what it did not mean before, even though
 # changes that are no effects, such as a block being held, left no trace.

@@ -20,13 +20,8 @@ from valence.simulator.pods import Later
 from valence.simulator.redfish import render
 from valence.simulator.redfish.behaviour import Behaviour
 from valence.simulator.redfish.messages import RedfishError, message
-from valence.simulator.redfish.model import (
-    ROOT,
-    Collection,
-    Document,
-    Pod,
-    Resource,
-)
+from valence.simulator.redfish.model import ROOT, Pod
+from valence.simulator.resources import Collection, Document, Resource
 
 EVENT_SERVICE = f"{ROOT}/EventService"
 SUBSCRIPTIONS = f"{EVENT_SERVICE}/Subscriptions"

@@ -16,17 +16,16 @@ from valence.simulator.redfish.model import (
     ZONES,
     Block,
     Chassis,
-    Collection,
     Drive,
     Interface,
     MemoryModule,
     Parts,
     Pod,
     Processor,
-    Resource,
     System,
     Zone,
 )
+from valence.simulator.resources import Collection, Resource
 
 _GIB = 1024
 _NAMESPACE = uuid.UUID("0f3c1b52-5a0e-4d6f-9c27-6f0a7c1b8e11")

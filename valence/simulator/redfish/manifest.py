@@ -22,11 +22,10 @@ from valence.simulator.redfish.model import (
     BLOCKS,
     RESERVATIONS,
     Block,
-    Collection,
     Pod,
-    Resource,
     System,
 )
+from valence.simulator.resources import Collection, Resource
 
 _ACTION = "CompositionService.Compose"
 _TYPES = ("Preview", "PreviewReserve", "Apply")

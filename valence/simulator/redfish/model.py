@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from valence.simulator.resources import Collection, Resource, Resources
+
 ROOT = "/redfish/v1"
 BLOCKS = f"{ROOT}/CompositionService/ResourceBlocks"
 ZONES = f"{ROOT}/CompositionService/ResourceZones"
@@ -34,37 +36,6 @@ RESET_TYPES = ("On", "ForceOff", "GracefulShutdown", "GracefulRestart",
 BOOT_ENABLED = ("Disabled", "Once", "Continuous")
 BOOT_TARGETS = ("None", "Pxe", "Hdd", "Usb", "Cd", "BiosSetup", "UefiHttp")
 BOOT_MODES = ("UEFI", "Legacy")
-
-
-@dataclass(slots=True, eq=False)
-class Resource:
-    """Anything with a URI; ``version`` is the pod's generation of its last
-    change and makes its ETag.
-    """
-
-    uri: str
-    version: int = field(default=0, init=False)
-
-    @property
-    def etag(self) -> str:
-        return f'"{self.version:x}"'
-
-
-@dataclass(slots=True, eq=False)
-class Document(Resource):
-    """A resource whose content never changes."""
-
-    body: dict[str, Any]
-
-
-@dataclass(slots=True, eq=False)
-class Collection(Resource):
-    """A resource collection; ``members`` is ordered and keyed by URI."""
-
-    schema: str
-    name: str
-    members: dict[str, Resource]
-    extra: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(slots=True, eq=False)
@@ -269,22 +240,17 @@ class Action(Resource):
     system: System
 
 
-class Pod:
-    """All resources by URI, and how often anything in them changed."""
+class Pod(Resources):
+    """The resources of a pod."""
 
     def __init__(self, seed: int) -> None:
+        super().__init__()
         self.seed = seed
-        self.generation = 0
         self.composed = 0
-        self.resources: dict[str, Resource] = {}
         self.actions: tuple[str, ...] = (RESET,)
         self.systems = Collection(
             SYSTEMS, "ComputerSystemCollection", "Systems", {})
         self.add(self.systems)
-
-    def add(self, resource: Resource) -> None:
-        self.resources[resource.uri] = resource
-        resource.version = self.generation
 
     def hide(self, *collections: str) -> None:
         """Take collections, and all beneath them, off the service."""
@@ -292,12 +258,6 @@ class Pod:
         self.resources = {
             uri: resource for uri, resource in self.resources.items()
             if uri not in collections and not uri.startswith(prefixes)}
-
-    def touch(self, *changed: Resource) -> None:
-        """Give ``changed`` an ETag that was never used before."""
-        self.generation += 1
-        for resource in changed:
-            resource.version = self.generation
 
     def add_system(self, system: System) -> None:
         """Make ``system`` and its sub-resources visible."""

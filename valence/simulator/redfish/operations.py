@@ -19,10 +19,10 @@ from valence.simulator.redfish.model import (
     Action,
     Block,
     Pod,
-    Resource,
     System,
 )
-from valence.simulator.redfish.tasks import Answer
+from valence.simulator.resources import Resource
+from valence.simulator.wire import Answer
 
 
 def _nothing() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from valence.simulator.redfish import render
 from valence.simulator.redfish.messages import RedfishError
-from valence.simulator.redfish.model import Collection, Resource
+from valence.simulator.resources import Collection, Resource
 
 MAX_LEVELS = 2
 _EXPAND = re.compile(r"([.*~])(?:\(\$levels=([0-9]{1,4})\))?", re.ASCII)

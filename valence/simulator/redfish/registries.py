@@ -2,13 +2,8 @@
 """Where a client reads what the messages mean."""
 
 from valence.simulator.redfish.messages import VERSIONS, registry
-from valence.simulator.redfish.model import (
-    ROOT,
-    Collection,
-    Document,
-    Pod,
-    Resource,
-)
+from valence.simulator.redfish.model import ROOT, Pod
+from valence.simulator.resources import Collection, Document, Resource
 
 REGISTRIES = f"{ROOT}/Registries"
 

@@ -15,18 +15,17 @@ from valence.simulator.redfish.model import (
     RESET_TYPES,
     Block,
     Chassis,
-    Collection,
-    Document,
     Drive,
     Interface,
     MemoryModule,
     Pool,
     Processor,
-    Resource,
     Storage,
     System,
     Zone,
 )
+from valence.simulator.redfish.sessions import Session
+from valence.simulator.resources import Collection, Document, Resource
 
 OK = {"State": "Enabled", "Health": "OK"}
 
@@ -77,6 +76,19 @@ def _pool(pool: Pool) -> dict[str, Any]:
         "Name": pool.name,
         "Members@odata.count": len(blocks),
         "Members": refs(blocks),
+    }
+
+
+@document.register
+def _session(session: Session) -> dict[str, Any]:
+    return {
+        "@odata.id": session.uri,
+        "@odata.type": "#Session.v1_8_0.Session",
+        "@odata.etag": session.etag,
+        "Id": session.id,
+        "Name": f"Session {session.id}",
+        "UserName": session.user,
+        "Password": None,
     }
 
 

@@ -10,8 +10,6 @@ import urllib.parse
 from collections.abc import Mapping
 from typing import Any
 
-import orjson
-
 from valence.simulator.pods import CannotChange, Request, Response, Site
 from valence.simulator.redfish import (
     changes,
@@ -36,12 +34,12 @@ from valence.simulator.redfish.model import (
     ZONES,
     Action,
     Block,
-    Document,
-    Resource,
     System,
 )
 from valence.simulator.redfish.sessions import Authenticator, Session
-from valence.simulator.redfish.tasks import Answer, Monitor, Task, Tasks
+from valence.simulator.redfish.tasks import Monitor, Task, Tasks
+from valence.simulator.resources import Document, Resource
+from valence.simulator.wire import Answer, json_object, response
 
 _SCHEMAS = "http://redfish.dmtf.org/schemas/v1"
 _METADATA = f"{ROOT}/$metadata"
@@ -96,12 +94,12 @@ class Service:
         except RedfishError as error:
             if request.method not in _READS:
                 self._note_refusal(request, error)
-            return _response(Answer(error.status, error.body(),
+            return response(Answer(error.status, error.body(),
                                     error.headers))
         except OSError:
             # The ledger could not be written, so nothing happened.
             failure = RedfishError(500, "InternalError")
-            return _response(Answer(500, failure.body()))
+            return response(Answer(500, failure.body()))
 
     def change(self, what: str, arguments: dict[str, Any]) -> dict[str, Any]:
         """Do what changes.py lists; raises CannotChange and OSError."""
@@ -144,7 +142,7 @@ class Service:
             path == SESSIONS and method == "POST")
         user = None
         if not is_open:
-            user = self._auth.require(path, request.headers)
+            user = self._auth.require(request.headers)
         if request.headers.get("OData-Version", "4.0") != "4.0":
             raise RedfishError(412, "PreconditionFailed")
         resource = self._find(path)
@@ -158,7 +156,7 @@ class Service:
             self._accounts.require(user, method, resource)
         if not reads:
             self._check_match(method, resource, request.headers)
-            return _response(self._change(method, resource, request))
+            return response(self._change(method, resource, request))
         if path == _METADATA:
             return Response(200, {"Content-Type": "application/xml",
                                   "OData-Version": "4.0",
@@ -166,7 +164,7 @@ class Service:
                                   "Allow": "GET, HEAD"}, self._metadata)
         answer = self._read(resource, search, request.headers)
         answer.headers["Allow"] = ", ".join(allow)
-        return _response(answer)
+        return response(answer)
 
     def _allowed(self, resource: Resource) -> tuple[str, ...]:
         attach = self._behaviour.attach
@@ -256,7 +254,7 @@ class Service:
                     return Answer(204)
             return self._perform(self._operations.delete(resource),
                                  request.delay)
-        body = _json_object(request)
+        body = json_object(request)
         if resource is self._auth.sessions:
             session = self._auth.login(body)
             return Answer(201, render.document(session),
@@ -311,26 +309,3 @@ class Service:
         except OSError:
             let_go()
             raise
-
-
-def _json_object(request: Request) -> dict[str, Any]:
-    """The body of a POST, PATCH or PUT; raises RedfishError."""
-    kind = request.headers.get("Content-Type", "application/json")
-    if kind.partition(";")[0].strip().lower() != "application/json":
-        raise RedfishError(415, "UnrecognizedRequestBody")
-    try:
-        body = orjson.loads(request.body)
-    except orjson.JSONDecodeError as error:
-        raise RedfishError(400, "MalformedJSON") from error
-    if not isinstance(body, dict):
-        raise RedfishError(400, "UnrecognizedRequestBody")
-    return body
-
-
-def _response(answer: Answer) -> Response:
-    headers = {"OData-Version": "4.0", "Cache-Control": "no-cache",
-               **answer.headers}
-    if answer.body is None:
-        return Response(answer.status, headers, b"")
-    headers["Content-Type"] = "application/json; charset=utf-8"
-    return Response(answer.status, headers, orjson.dumps(answer.body))

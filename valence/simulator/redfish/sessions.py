@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who is asking: HTTP Basic and Redfish sessions.
+"""Who is asking: HTTP Basic and Redfish sessions, also of an RSD PODM.
 
 DSP0266 section 13 (authentication, session management).
 """
@@ -14,15 +14,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from valence.simulator.ledger import Ledger
-from valence.simulator.redfish import render
 from valence.simulator.redfish.messages import RedfishError
-from valence.simulator.redfish.model import (
-    SESSION_SERVICE,
-    SESSIONS,
+from valence.simulator.redfish.model import SESSION_SERVICE, SESSIONS
+from valence.simulator.resources import (
     Collection,
     Document,
-    Pod,
     Resource,
+    Resources,
 )
 
 TIMEOUT = 1800  # seconds a session may be idle, unless told otherwise
@@ -36,28 +34,17 @@ class Session(Resource):
     used: float
 
 
-@render.document.register
-def _session(session: Session) -> dict[str, Any]:
-    return {
-        "@odata.id": session.uri,
-        "@odata.type": "#Session.v1_8_0.Session",
-        "@odata.etag": session.etag,
-        "Id": session.id,
-        "Name": f"Session {session.id}",
-        "UserName": session.user,
-        "Password": None,
-    }
-
-
 class Authenticator:
-    """Checks credentials; keeps the sessions of one pod."""
+    """Checks credentials; keeps the sessions of one service."""
 
-    def __init__(self, pod: Pod, ledger: Ledger, username: str,
+    def __init__(self, pod: Resources, ledger: Ledger, username: str,
                  password: str, accepted: str, timeout: int = TIMEOUT,
                  clock: Callable[[], float] = time.monotonic,
-                 verify: Callable[[str, str], bool] | None = None) -> None:
+                 verify: Callable[[str, str], bool] | None = None,
+                 schema: str = "v1_2_0", realm: str = "Redfish") -> None:
         """``accepted`` is basic, session, both or none; a session may be
-        idle for ``timeout`` seconds. ``verify`` knows of more accounts.
+        idle for ``timeout`` seconds. ``verify`` knows of more accounts;
+        ``schema`` is the version of the SessionService.
         """
         self._pod = pod
         self._ledger = ledger
@@ -66,6 +53,7 @@ class Authenticator:
         self._verify = verify or self._is_the_one
         self._basic = accepted in ("basic", "both")
         self._open = accepted == "none"
+        self._realm = realm
         self._timeout = timeout
         self._clock = clock
         self._tokens: dict[str, Session] = {}
@@ -77,10 +65,10 @@ class Authenticator:
             pod.add(self.sessions)
             pod.add(Document(SESSION_SERVICE, {
                 "@odata.id": SESSION_SERVICE,
-                "@odata.type": "#SessionService.v1_2_0.SessionService",
+                "@odata.type": f"#SessionService.{schema}.SessionService",
                 "Id": "SessionService",
                 "Name": "Session Service",
-                "Status": render.OK,
+                "Status": {"State": "Enabled", "Health": "OK"},
                 "ServiceEnabled": True,
                 "SessionTimeout": timeout,
                 "Sessions": {"@odata.id": SESSIONS},
@@ -90,7 +78,7 @@ class Authenticator:
     def offers_sessions(accepted: str) -> bool:
         return accepted != "basic"
 
-    def require(self, uri: str, headers: Mapping[str, str]) -> str | None:
+    def require(self, headers: Mapping[str, str]) -> str | None:
         """The user whom ``headers`` identify, None where that is not asked
         for; raises RedfishError (401).
         """
@@ -114,7 +102,7 @@ class Authenticator:
     def _refusal(self, key: str, *args: str) -> RedfishError:
         scheme = "Basic" if self._basic else "Redfish"
         return RedfishError(401, key, *args, headers={
-            "WWW-Authenticate": f'{scheme} realm="Redfish"'})
+            "WWW-Authenticate": f'{scheme} realm="{self._realm}"'})
 
     def _basic_user(self, authorization: str) -> str | None:
         scheme, _, encoded = authorization.partition(" ")

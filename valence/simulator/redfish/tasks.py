@@ -9,34 +9,19 @@ the operation would have answered.
 import contextlib
 import datetime
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from valence.simulator.ledger import Ledger
 from valence.simulator.pods import Later
 from valence.simulator.redfish import render
 from valence.simulator.redfish.messages import RedfishError, message
-from valence.simulator.redfish.model import (
-    MONITORS,
-    TASK_SERVICE,
-    TASKS,
-    Collection,
-    Document,
-    Pod,
-    Resource,
-)
+from valence.simulator.redfish.model import MONITORS, TASK_SERVICE, TASKS, Pod
+from valence.simulator.resources import Collection, Document, Resource
+from valence.simulator.wire import Answer
 
 # Finished tasks beyond this many are forgotten, the oldest first.
 _KEPT = 1000
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a request is answered with; ``body`` is JSON or None."""
-
-    status: int
-    body: Any = None
-    headers: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True, eq=False)

@@ -9,14 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from valence.simulator.redfish.messages import RedfishError
-from valence.simulator.rsd.model import (
-    Drive,
-    Extra,
-    Pod,
-    Profile,
-    Resource,
-    Sled,
-)
+from valence.simulator.resources import Resource
+from valence.simulator.rsd.model import Drive, Extra, Pod, Profile, Sled
 
 Body = dict[str, Any]
 

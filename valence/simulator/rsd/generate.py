@@ -9,12 +9,11 @@ import random
 import uuid
 from dataclasses import dataclass
 
+from valence.simulator.resources import Collection, Document, Resource
 from valence.simulator.rsd.model import (
     CHASSIS,
     ROOT,
     SYSTEMS,
-    Collection,
-    Document,
     Drive,
     Interface,
     MemoryModule,
@@ -22,7 +21,6 @@ from valence.simulator.rsd.model import (
     Pod,
     Processor,
     Profile,
-    Resource,
     Sled,
     SledStorage,
     Volume,

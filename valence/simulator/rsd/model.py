@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+
+from valence.simulator.resources import Collection, Resource, Resources
 
 ROOT = "/redfish/v1"
 NODES = f"{ROOT}/Nodes"
@@ -55,37 +56,6 @@ PROFILES = {
     "2.5": Profile("2.5.0", (2, 5), action_info_text=True, oem_nodes=True,
                    storage_links=True, force_delete=True, boot_status=200),
 }
-
-
-@dataclass(slots=True, eq=False)
-class Resource:
-    """Anything with a URI; ``version`` counts the changes of the pod up to
-    its last one and makes its ETag.
-    """
-
-    uri: str
-    version: int = field(default=0, init=False)
-
-    @property
-    def etag(self) -> str:
-        return f'"{self.version:x}"'
-
-
-@dataclass(slots=True, eq=False)
-class Document(Resource):
-    """A resource whose content never changes."""
-
-    body: dict[str, Any]
-
-
-@dataclass(slots=True, eq=False)
-class Collection(Resource):
-    """``members`` is ordered and keyed by URI."""
-
-    schema: str
-    name: str
-    members: dict[str, Resource]
-    extra: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(slots=True, eq=False)
@@ -250,14 +220,13 @@ class AllocateAction(Resource):
     """The target of the collection's Allocate."""
 
 
-class Pod:
-    """All resources by URI, and how often anything in them changed."""
+class Pod(Resources):
+    """The resources of a pod."""
 
     def __init__(self, profile: Profile) -> None:
+        super().__init__()
         self.profile = profile
         self.counted = 0
-        self.generation = 0
-        self.resources: dict[str, Resource] = {}
         self.systems = Collection(SYSTEMS, "ComputerSystemCollection",
                                   "Systems", {})
         self.add(self.systems)
@@ -270,16 +239,6 @@ class Pod:
             {"Actions": {f"#{profile.allocate}": {"target": allocate}}})
         self.add(self.nodes)
         self.add(AllocateAction(allocate))
-
-    def add(self, resource: Resource) -> None:
-        self.resources[resource.uri] = resource
-        resource.version = self.generation
-
-    def touch(self, *changed: Resource) -> None:
-        """Give ``changed`` an ETag that was never used before."""
-        self.generation += 1
-        for resource in changed:
-            resource.version = self.generation
 
     def actions(self) -> tuple[str, ...]:
         """The names of a node's actions."""

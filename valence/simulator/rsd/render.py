@@ -5,6 +5,8 @@ import functools
 from collections.abc import Iterable
 from typing import Any
 
+from valence.simulator.redfish.sessions import Session
+from valence.simulator.resources import Collection, Document, Resource
 from valence.simulator.rsd.model import (
     BOOT_MODES,
     BOOT_TARGETS,
@@ -15,8 +17,6 @@ from valence.simulator.rsd.model import (
     ROOT,
     SESSION_SERVICE,
     SESSIONS,
-    Collection,
-    Document,
     Drive,
     Interface,
     MemoryModule,
@@ -25,7 +25,6 @@ from valence.simulator.rsd.model import (
     Place,
     Pod,
     Processor,
-    Resource,
     Sled,
     SledStorage,
     Volume,
@@ -121,6 +120,17 @@ def manager(pod: Pod) -> Document:
         "Status": OK,
         "Links": {},
     })
+
+
+@document.register
+def _session(session: Session) -> Body:
+    return {
+        "@odata.id": session.uri,
+        "@odata.type": "#Session.v1_0_2.Session",
+        "Id": session.id,
+        "Name": f"Session {session.id}",
+        "UserName": session.user,
+    }
 
 
 @document.register

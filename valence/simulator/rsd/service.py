@@ -9,15 +9,14 @@ serves both.
 import contextlib
 import urllib.parse
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
-
-import orjson
 
 from valence.simulator.pods import CannotChange, Request, Response, Site
 from valence.simulator.redfish.messages import RedfishError
+from valence.simulator.redfish.sessions import Authenticator, Session
+from valence.simulator.resources import Collection, Document, Resource
 from valence.simulator.rsd import render
-from valence.simulator.rsd.auth import Authenticator, Session
 from valence.simulator.rsd.generate import Shape, generate, identity
 from valence.simulator.rsd.model import (
     MANAGERS,
@@ -25,15 +24,13 @@ from valence.simulator.rsd.model import (
     ROOT,
     SESSIONS,
     AllocateAction,
-    Collection,
-    Document,
     Node,
     NodeAction,
     Pod,
-    Resource,
     Sled,
 )
 from valence.simulator.rsd.nodes import Nodes
+from valence.simulator.wire import Answer, json_object, response
 
 _OPEN = ("/redfish", ROOT)
 _READS = ("GET", "HEAD")
@@ -58,15 +55,6 @@ class Behaviour:
     scheme: str = ""
 
 
-@dataclass(frozen=True)
-class Answer:
-    """``body`` is JSON, or None."""
-
-    status: int
-    body: Any = None
-    headers: dict[str, str] = field(default_factory=dict)
-
-
 class Service:
     """One simulated RSD pod and everything that can be asked of it."""
 
@@ -84,10 +72,12 @@ class Service:
             behaviour.assemble_delay, behaviour.power_delay)
         self._nodes.replay(ledger.history)
         self._auth = Authenticator(self.pod, ledger, behaviour.username,
-                                   behaviour.password, behaviour.auth)
+                                   behaviour.password, behaviour.auth,
+                                   schema="v1_1_1", realm="RSD")
         self.pod.add(Document("/redfish", {"v1": f"{ROOT}/"}))
         self.pod.add(render.root(
-            self.pod, identity(shape.seed), self._auth.has_sessions))
+            self.pod, identity(shape.seed),
+            self._auth.offers_sessions(behaviour.auth)))
         manager = render.manager(self.pod)
         self.pod.add(manager)
         self.pod.add(Collection(MANAGERS, "ManagerCollection", "Managers",
@@ -105,11 +95,11 @@ class Service:
                         "refused", reason=error.key, status=error.status,
                         method=request.method, path=request.target,
                         message=error.message["Message"])
-            return _response(Answer(error.status, error.body(),
+            return response(Answer(error.status, error.body(),
                                     error.headers))
         except OSError:
             # The ledger could not be written, so nothing happened.
-            return _response(Answer(500, RedfishError(
+            return response(Answer(500, RedfishError(
                 500, "InternalError").body()))
 
     def change(self, what: str, arguments: dict[str, Any]) -> dict[str, Any]:
@@ -154,11 +144,11 @@ class Service:
         if method in _READS:
             answer = self._read(resource, search, request.headers)
             answer.headers["Allow"] = ", ".join(allow)
-            return _response(answer)
+            return response(answer)
         match = request.headers.get("If-Match", "*").strip()
         if match not in ("*", resource.etag):
             raise RedfishError(412, "PreconditionFailed")
-        return _response(self._change(method, resource, request))
+        return response(self._change(method, resource, request))
 
     def _allowed(self, resource: Resource) -> tuple[str, ...]:
         if isinstance(resource, NodeAction | AllocateAction):
@@ -190,7 +180,8 @@ class Service:
             elif isinstance(resource, Node):
                 self._nodes.delete(resource)
             return Answer(204)
-        body = _json_object(request)
+        # No body is an empty one here.
+        body = json_object(request) if request.body else {}
         if isinstance(resource, AllocateAction):
             node = self._nodes.allocate(body)
             before = ""
@@ -224,28 +215,3 @@ def _skip(search: str) -> int:
         if name.startswith("$"):
             raise RedfishError(501, "QueryNotSupported")
     return 0
-
-
-def _json_object(request: Request) -> dict[str, Any]:
-    """The body of a POST or PATCH, none being empty; raises RedfishError."""
-    if not request.body:
-        return {}
-    kind = request.headers.get("Content-Type", "application/json")
-    if kind.partition(";")[0].strip().lower() != "application/json":
-        raise RedfishError(415, "UnrecognizedRequestBody")
-    try:
-        body = orjson.loads(request.body)
-    except orjson.JSONDecodeError as error:
-        raise RedfishError(400, "MalformedJSON") from error
-    if not isinstance(body, dict):
-        raise RedfishError(400, "UnrecognizedRequestBody")
-    return body
-
-
-def _response(answer: Answer) -> Response:
-    headers = {"OData-Version": "4.0", "Cache-Control": "no-cache",
-               **answer.headers}
-    if answer.body is None:
-        return Response(answer.status, headers, b"")
-    headers["Content-Type"] = "application/json; charset=utf-8"
-    return Response(answer.status, headers, orjson.dumps(answer.body))
