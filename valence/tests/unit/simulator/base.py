@@ -21,7 +21,7 @@ ZONES = f"{ROOT}/CompositionService/ResourceZones"
 SESSIONS = f"{ROOT}/SessionService/Sessions"
 
 BASIC = urllib3.make_headers(basic_auth="admin:password")
-_BOUND = 20.0
+_BOUND = 120.0
 
 
 def command(*args: str) -> list[str]:

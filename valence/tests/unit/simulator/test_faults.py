@@ -26,7 +26,7 @@ class FaultCase(base.SimulatorTestCase):
         super().setUp()
         self.admin = AdminClient(self.sim.ready["admin"])
 
-    def raw(self, path, method="GET", timeout=20):
+    def raw(self, path, method="GET", timeout=120):
         """Everything the pod sends until it closes the connection."""
         at = urllib.parse.urlsplit(self.sim.url)
         with socket.create_connection((at.hostname, at.port),

@@ -166,7 +166,7 @@ class TestEvents(base.SimulatorTestCase):
             self.sim, ResourceTypes=["ComputerSystem"])
         system = self.sim.compose("a", "compute-1").headers["Location"]
         self.sim.request("DELETE", system)
-        told = [listener.received.get(timeout=20) for _ in range(2)]
+        told = [listener.received.get(timeout=120) for _ in range(2)]
         self.assertEqual({"ours"}, {event["Context"] for event in told})
         self.assertEqual(
             [("ResourceCreated", system), ("ResourceRemoved", system)],
