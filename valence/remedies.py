@@ -67,17 +67,29 @@ def _compose(conn: sa.Connection, requester: Requester,
     limited = quotas.lock(conn, node['project_id'], requester.limits)
     requests.hold(conn, node, uuid, 'compose', state_reason=None,
                   handle=None, resource_path=None)
-    if nodes.claimed(conn, node['id']):
+    if nodes.claimed(conn, node['id']) or _is_left(conn, node['uuid']):
         raise errors.Conflict(
-            f'node {node["name"]} still owns devices that could not be '
-            'given back; delete it, and compose another',
-            code='not_retryable')
+            f'node {node["name"]} may have devices that were not given '
+            'back; delete it, and compose another', code='not_retryable')
     place = candidates.place(conn, node['requirements'],
                              requests.pod_of(conn, node).uuid)
     requests.begin_compose(conn, requester, place, node['id'], node['uuid'],
                            uuid)
     quotas.check(conn, node['project_id'], limited, uuid)
     return uuid
+
+
+def _is_left(conn: sa.Connection, node_uuid: str) -> bool:
+    """Whether something was begun for a node and never seen to be undone.
+
+    Where the backend chooses, no claim tells.
+    """
+    columns = operations.OPERATIONS.c
+    journals = [operations.steps(conn, one) for one in conn.scalars(
+        sa.select(columns.id).where(columns.node_uuid == node_uuid,
+                                    columns.kind == 'compose'))]
+    return any('compose' in journal and journal.get(
+        'undo:verify', {}).get('state') != 'done' for journal in journals)
 
 
 def _device(conn: sa.Connection, node: Mapping[str, Any],

@@ -2,9 +2,10 @@
 """Who did what, to what, when, from where, and what came of it?
 
 Events in the shape of CADF (DMTF DSP0262), one line of JSON each, through
-the logger ``valence.audit``. The API says what was asked for, a conductor
-what came of it; both name the request and the operation, and the operation
-itself, with each of its steps, stays in ``GET /v1/operations``.
+the logger ``valence.audit``. The API says what was asked for; a conductor, or
+the API where it does that itself, how an operation ended. Both name the
+request and the operation, and the operation itself, with each of its steps,
+stays in ``GET /v1/operations``.
 
 No event holds a body, a query, or anything that a pod manager said.
 """
@@ -61,14 +62,16 @@ def emit(observer: str, action: str, outcome: str, *,
 
 
 def operation_ended(operation: Mapping[str, Any], state: str,
-                    code: str | None = None) -> None:
+                    code: str | None = None,
+                    observer: str = 'valence-conductor') -> None:
     """Log the end of an operation, by its row.
 
     :param state: succeeded, failed or cancelled
     :param code: why it failed
+    :param observer: who ended it
     """
     kind, node = operation['kind'], operation['node_uuid']
-    emit('valence-conductor', _ACTIONS.get(kind, f'update/{kind}'),
+    emit(observer, _ACTIONS.get(kind, f'update/{kind}'),
          _OUTCOMES.get(state, 'failure'),
          initiator={'id': operation['user_id'],
                     'project_id': operation['project_id']},

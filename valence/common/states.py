@@ -19,10 +19,11 @@ ERROR: Final = 'error'
 ANY: Final = 'any'
 
 #: What happens to an operation: it is written down, it ends in one way or
-#: the other, or an operator ends it.
+#: the other, what it found is not whole, or an operator ends it.
 ACCEPTED: Final = 'accepted'
 SUCCEEDED: Final = 'succeeded'
 FAILED: Final = 'failed'
+UNFINISHED: Final = 'unfinished'
 ABANDONED: Final = 'abandoned'
 
 #: (before, kind of the operation, what happens to it, after). Of one kind
@@ -52,6 +53,7 @@ TRANSITIONS: Final[tuple[tuple[str, str, str, str], ...]] = (
     (ERROR, 'verify', SUCCEEDED, ACTIVE),
     (ACTIVE, 'reconcile', SUCCEEDED, ERROR),
     (NONE, 'reconcile', SUCCEEDED, ACTIVE),
+    (NONE, 'reconcile', UNFINISHED, ERROR),
     (COMPOSING, ANY, ABANDONED, ERROR),
     (ACTIVE, ANY, ABANDONED, ERROR),
     (RELEASING, ANY, ABANDONED, ERROR),

@@ -19,15 +19,24 @@ from typing import Any
 
 import sqlalchemy as sa
 from oslo_context import context as oslo_context
+from oslo_db import exception as db_exc
 
 from valence import requests
 from valence.common import audit, faultpoints, states
 from valence.common.vault import VaultError
 from valence.conductor import connection as connections
+from valence.conductor.admission import Admission
 from valence.conductor.lease import HeldLease, Renewer
 from valence.conductor.operations import KINDS
-from valence.conductor.operations.base import Failed, Kind, Settings, Task
-from valence.conductor.runner import Parked, Runner, Stopping
+from valence.conductor.operations.base import Kind, Settings, Task
+from valence.conductor.runner import (
+    BACKOFF,
+    FAULTY,
+    MOST_FAULTS,
+    Parked,
+    Runner,
+    Stopping,
+)
 from valence.db import conductors, models, nodes, operations
 from valence.db.engine import Database
 from valence.db.operations import LeaseLost
@@ -37,6 +46,11 @@ from valence.drivers.base import DriverError
 LOG = logging.getLogger(__name__)
 
 _PODS: Any = models.PodManager.__table__
+
+#: The database is away or too busy: nobody's fault, and nothing can be
+#: written down.
+_DATABASE_AWAY = (db_exc.DBConnectionError, db_exc.DBDeadlock,
+                  sa.exc.TimeoutError)
 
 #: More hints than this are forgotten; the poll finds the operations again.
 _MOST_HINTS = 10_000
@@ -68,6 +82,14 @@ class Job:
     def uuid(self) -> str:
         return self.held.lease.operation_uuid
 
+    @property
+    def pod(self) -> str:
+        return str(self.operation['pod_manager_uuid'])
+
+    @property
+    def silent(self) -> bool:
+        return bool(self.pod_manager and self.pod_manager['failures'])
+
 
 class Engine:
     """Runs operations. ``start()`` and ``stop()`` once each."""
@@ -88,11 +110,7 @@ class Engine:
         # Worked on, or acquired and waiting for a place at their pod.
         self._running: set[str] = set()
         self._busy = 0
-        self._at_pod: collections.Counter[str] = collections.Counter()
-        # Pods whose last call, as far as known here, got no answer.
-        self._silent: set[str] = set()
-        self._waiting: dict[str, collections.deque[Job]] = (
-            collections.defaultdict(collections.deque))
+        self._admission: Admission[Job] = Admission(options.threads_per_pod)
         self._timers: list[tuple[float, str]] = []
         self._stopping = threading.Event()
         self._thread = threading.Thread(
@@ -117,9 +135,8 @@ class Engine:
         self._thread.join()
         deadline = time.monotonic() + self._options.drain_timeout
         with self._wake:
-            for queue in self._waiting.values():
-                while queue:
-                    self._workers.submit(self._step_back, queue.popleft())
+            for job in self._admission.send_away():
+                self._workers.submit(self._step_back, job)
             while self._running and time.monotonic() < deadline:
                 self._wake.wait(max(deadline - time.monotonic(), 0.0))
             left = sorted(self._running)
@@ -214,53 +231,27 @@ class Engine:
 
     def _admit(self, job: Job) -> bool:
         """Take a place at the pod, or wait for one without a thread."""
-        pod = job.operation['pod_manager_uuid']
         with self._wake:
-            self._note_silence(job)
-            if (self._at_pod[pod] < self._places(pod)
-                    or self._stopping.is_set()):
-                self._at_pod[pod] += 1
+            if self._admission.enter(job, self._stopping.is_set()):
                 return True
-            self._waiting[pod].append(job)
             self._busy -= 1
             self._fill()
         return False
 
     def _leave(self, job: Job) -> None:
         """Give the place at the pod to who waits for it."""
-        pod = job.operation['pod_manager_uuid']
         with self._wake:
-            self._note_silence(job)
-            self._at_pod[pod] -= 1
-            waiting = self._waiting.get(pod)
-            while waiting and self._at_pod[pod] < self._places(pod):
-                self._at_pod[pod] += 1
+            for one in self._admission.leave(job):
                 self._busy += 1
-                self._workers.submit(self._work, waiting.popleft())
-            if not self._at_pod[pod]:
-                del self._at_pod[pod]
-                self._waiting.pop(pod, None)
-
-    def _places(self, pod: str) -> int:
-        """One that is silent gets a single thread, so that several of them
-        cannot hold all threads until their breakers open.
-        """
-        return 1 if pod in self._silent else self._options.threads_per_pod
-
-    def _note_silence(self, job: Job) -> None:
-        pod = job.operation['pod_manager_uuid']
-        if job.pod_manager and job.pod_manager['failures']:
-            self._silent.add(pod)
-        else:
-            self._silent.discard(pod)
+                self._workers.submit(self._work, one)
 
     def _work(self, job: Job) -> None:
         delay = None
         try:
             delay = self._run(job)
         except Exception:
-            # A fault of ours or of the database. The lease runs out, and
-            # with it anybody may try again.
+            # Nothing can be written, it seems. The lease runs out, and with
+            # it anybody may try again.
             LOG.exception('operation %s met an unexpected error', job.uuid)
         finally:
             self._renewer.let_go(job.held)
@@ -311,50 +302,67 @@ class Engine:
         return None
 
     def _carry(self, job: Job) -> None:
-        held, operation = job.held, job.operation
+        operation = job.operation
         kind = KINDS.get(operation['kind'])
         if kind is None:
             # A newer API wrote it, for a newer conductor.
             self._leave_to_others(job, f'operation {job.uuid} is of the '
                                   f'unknown kind {operation["kind"]}')
-            self._database.run(_abandon, held.lease, operation)
-            audit.operation_ended(operation, 'failed', 'unknown_kind')
+            self._abandon(job, 'unknown_kind', 'no conductor could carry out '
+                          f'operations of kind {operation["kind"]} in time')
             return
         if job.pod_manager is None:
-            self._fail(held, 'pod_manager_gone',
-                       'the pod manager does not exist any more')
-            audit.operation_ended(operation, 'failed', 'pod_manager_gone')
+            self._abandon(job, 'pod_manager_gone',
+                          'the pod manager does not exist any more')
             return
-        task = Task(operation, held, job.pod_manager, job.node,
+        task = Task(operation, job.held, job.pod_manager, job.node,
                     self._settings)
         try:
             task.driver = self._connection.get(job.pod_manager)
+            Runner(self._database, kind, task, job.journal,
+                   self._stopping.is_set).run()
         except DriverError as error:
-            self._database.run(_give_up, kind, task, error.code, str(error))
-            audit.operation_ended(operation, 'failed', error.code)
-            return
+            self._give_up(job, kind, task, error.code, str(error))
         except (connections.DriverNotLoaded, VaultError) as error:
             # Another conductor may have the driver, or the key.
             self._leave_to_others(job, str(error))
-            self._database.run(_give_up, kind, task, 'no_driver',
-                               str(error))
-            audit.operation_ended(operation, 'failed', 'no_driver')
-            return
-        try:
-            Runner(self._database, kind, task, job.journal,
-                   self._stopping.is_set).run()
-        except (Parked, Stopping, LeaseLost):
+            self._give_up(job, kind, task, 'no_driver', str(error))
+        except (Parked, Stopping, LeaseLost, *_DATABASE_AWAY):
             raise
         except Exception:
-            if not operation['overdue']:
-                raise
-            # What goes wrong again and again has to end all the same.
-            LOG.exception('operation %s is given up', job.uuid)
-            self._database.run(
-                _give_up, kind, task, 'internal_error',
-                'an unexpected error kept coming back until the time of the '
-                'operation was over; the log of the conductor has more')
-            audit.operation_ended(operation, 'failed', 'internal_error')
+            LOG.exception('operation %s met an unexpected error', job.uuid)
+            self._meet_fault(job, kind, task)
+
+    def _meet_fault(self, job: Job, kind: Kind, task: Task) -> None:
+        """What goes wrong again and again has to end all the same.
+
+        :raises Parked: it is tried again
+        """
+        faults = job.operation['faults'] + 1
+        if not job.operation['overdue'] and faults < 2 * MOST_FAULTS:
+            delay = BACKOFF[faults - 1]
+            self._database.run(operations.park, job.held.lease, delay,
+                               faults=faults)
+            raise Parked(delay)
+        self._give_up(job, kind, task, 'internal_error', FAULTY)
+
+    def _give_up(self, job: Job, kind: Kind, task: Task, code: str,
+                 message: str) -> None:
+        """End it as its kind does where nothing could be undone."""
+        try:
+            self._database.run(_give_up, kind, task, code, message)
+        except (LeaseLost, *_DATABASE_AWAY):
+            raise
+        except Exception:
+            LOG.exception('operation %s cannot be given up', job.uuid)
+            self._abandon(job, code, message)
+        else:
+            audit.operation_ended(job.operation, 'failed', code)
+
+    def _abandon(self, job: Job, code: str, message: str) -> None:
+        self._database.run(_abandon, job.held.lease, job.operation, code,
+                           message)
+        audit.operation_ended(job.operation, 'failed', code)
 
     def _leave_to_others(self, job: Job, why: str) -> None:
         """Give back what this process cannot do, while there is time."""
@@ -363,10 +371,6 @@ class Engine:
             self._database.run(operations.park, job.held.lease,
                                self._options.poll_interval)
             raise Parked(self._options.poll_interval)
-
-    def _fail(self, held: HeldLease, code: str, message: str) -> None:
-        self._database.run(operations.finish, held.lease, 'failed',
-                           error_code=code, error=message)
 
 
 def _acquire(conn: sa.Connection, uuid: str, owner: str,
@@ -416,7 +420,7 @@ def _announce(conn: sa.Connection, lease: operations.Lease,
                         in enumerate(kind.steps) if step.applies(task))
     try:
         intent = step.intent(task)
-    except Failed:
+    except Exception:
         return {}           # the runner meets it again, and says so
     operations.write_intent(conn, lease, step.name, number, intent,
                             again=False)
@@ -426,6 +430,8 @@ def _announce(conn: sa.Connection, lease: operations.Lease,
 
 def _give_up(conn: sa.Connection, kind: Kind, task: Task, code: str,
              message: str) -> None:
+    if operations.has_ended(conn, task.held.lease, 'failed'):
+        return
     operations.guard(conn, task.held.lease)
     kind.fail(conn, task, code, message, False)
     operations.finish(conn, task.held.lease, 'failed', error_code=code,
@@ -433,16 +439,18 @@ def _give_up(conn: sa.Connection, kind: Kind, task: Task, code: str,
 
 
 def _abandon(conn: sa.Connection, lease: operations.Lease,
-             operation: Mapping[str, Any]) -> None:
+             operation: Mapping[str, Any], code: str, message: str) -> None:
     """End what nobody could carry out; its node is left to its users."""
-    message = ('no conductor could carry out operations of kind '
-               f'{operation["kind"]} in time')
+    if operations.has_ended(conn, lease, 'failed'):
+        return
     operations.guard(conn, lease)
     if operation['node_uuid']:
         nodes.end(conn, operation['node_uuid'], operation['uuid'],
                   states.ANY, states.ABANDONED, state_reason=message)
-    operations.finish(conn, lease, 'failed', error_code='unknown_kind',
-                      error=message)
+    conn.execute(
+        sa.update(_PODS).where(_PODS.c.operation_uuid == operation['uuid'])
+        .values(operation_uuid=None))
+    operations.finish(conn, lease, 'failed', error_code=code, error=message)
 
 
 def _start_syncs(conn: sa.Connection, limit: int) -> None:

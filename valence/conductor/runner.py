@@ -36,8 +36,15 @@ from valence.drivers.base import (
 
 LOG = logging.getLogger(__name__)
 
-#: Seconds between tries of a step against a backend that is away.
+#: Seconds between tries of a step against a backend that is away, and of an
+#: operation that met an unexpected error.
 BACKOFF = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
+#: So many unexpected errors forward, and the operation is undone; so many
+#: more, and it ends as it is.
+MOST_FAULTS = 3
+#: What is said of them.
+FAULTY = ('an unexpected error kept coming back; the log of the conductor '
+          'has more')
 
 
 class Parked(Exception):
@@ -103,6 +110,8 @@ class Runner:
         try:
             if operation['overdue']:
                 raise _Undo('timeout', 'the operation did not end in time')
+            if operation['faults'] >= MOST_FAULTS:
+                raise _Undo('internal_error', FAULTY)
             self._forward()
         except _Undo as error:
             self._write(undoing=True, error_code=error.code,
@@ -367,6 +376,8 @@ class Runner:
 
     def _end(self, state: str, undone: bool = True, **values: Any) -> None:
         def write(conn: sa.Connection) -> None:
+            if operations.has_ended(conn, self._lease, state):
+                return
             self._held.desired = operations.renew(conn, self._lease)
             if state == 'succeeded':
                 if self._held.desired != 'done':

@@ -239,6 +239,9 @@ class LifetimeTests(Case):
             self.violated('observe', 'observe gave None of a composed node')
         for flaw in inventory.hardware_flaws(found):
             self.violated('inventory_fits', flaw)
+        if found.unfinished:
+            self.violated('observe', 'observe calls a composed node '
+                          f'{found.unfinished}: it would be taken apart')
         self.check(found.handle)
         if found.handle.resource_path != handle.resource_path:
             self.violated('observe', f'observe of {handle.resource_path} has '

@@ -290,6 +290,8 @@ class Operation(Base):
     error: Mapped[str | None] = mapped_column(sa.Text)
     progress: Mapped[int] = mapped_column(default=0)
     attempts: Mapped[int] = mapped_column(default=0)
+    # Attempts that met an error which nobody expected.
+    faults: Mapped[int] = mapped_column(default=0)
     owner: Mapped[str | None] = mapped_column(sa.String(36))
     epoch: Mapped[int] = mapped_column(default=0)
     acquired_at: Mapped[datetime.datetime | None] = mapped_column(

@@ -175,10 +175,11 @@ def renew(conn: sa.Connection, lease: Lease, **values: Any) -> str:
         .where(OPERATIONS.c.uuid == lease.operation_uuid)))
 
 
-def park(conn: sa.Connection, lease: Lease, delay: float) -> None:
+def park(conn: sa.Connection, lease: Lease, delay: float,
+         **values: Any) -> None:
     """Give the lease back; anybody may go on after ``delay`` seconds."""
     guard(conn, lease, owner=None, lease_expires_at=None,
-          not_before=utcnow(delay) if delay > 0 else None)
+          not_before=utcnow(delay) if delay > 0 else None, **values)
 
 
 def finish(conn: sa.Connection, lease: Lease, state: str,
@@ -186,6 +187,18 @@ def finish(conn: sa.Connection, lease: Lease, state: str,
     """End the operation. ``state`` is succeeded, failed or cancelled."""
     guard(conn, lease, state=state, finished_at=utcnow(),
           lease_expires_at=None, not_before=None, **values)
+
+
+def has_ended(conn: sa.Connection, lease: Lease, state: str) -> bool:
+    """Whether its owner has ended it in this way, and nobody told him so.
+
+    To be asked before :func:`guard`, which knows only what is not over.
+    """
+    return uncertain(conn) and conn.scalar(
+        sa.select(sa.func.count())
+        .where(OPERATIONS.c.uuid == lease.operation_uuid,
+               OPERATIONS.c.epoch == lease.epoch,
+               OPERATIONS.c.state == state)) == 1
 
 
 def steps(conn: sa.Connection, operation_id: int

@@ -63,11 +63,13 @@ def update(conn: sa.Connection, uuid: str,
         raise errors.NotFound(f'no pod manager {uuid}')
 
 
-def delete(conn: sa.Connection, uuid: str, force: bool = False) -> None:
+def delete(conn: sa.Connection, uuid: str, force: bool = False
+           ) -> list[dict[str, Any]]:
     """Forget a pod manager and its inventory; its hardware is left alone.
 
     :param force: forget its nodes as well, and end its operations; for a
         pod manager that does not come back
+    :returns: the operations that this ended
     :raises Conflict: it still has nodes, or operations under way
     :raises NotFound:
     """
@@ -76,8 +78,7 @@ def delete(conn: sa.Connection, uuid: str, force: bool = False) -> None:
         .with_for_update()).one_or_none()
     if row is None:
         raise errors.NotFound(f'no pod manager {uuid}')
-    if force:
-        _forget_nodes(conn, row.id, uuid)
+    ended = _forget_nodes(conn, row.id, uuid) if force else []
     nodes = conn.scalar(sa.select(sa.func.count()).select_from(_NODES)
                         .where(_NODES.c.pod_manager_id == row.id))
     if nodes:
@@ -98,13 +99,19 @@ def delete(conn: sa.Connection, uuid: str, force: bool = False) -> None:
         conn.execute(sa.delete(table).where(
             table.pod_manager_id == row.id))
     conn.execute(sa.delete(POD_MANAGERS).where(POD_MANAGERS.c.id == row.id))
+    return ended
 
 
-def _forget_nodes(conn: sa.Connection, row_id: int, uuid: str) -> None:
-    conn.execute(
-        sa.update(_OPERATIONS)
+def _forget_nodes(conn: sa.Connection, row_id: int, uuid: str
+                  ) -> list[dict[str, Any]]:
+    active = [dict(row) for row in conn.execute(
+        sa.select(_OPERATIONS)
         .where(_OPERATIONS.c.pod_manager_uuid == uuid,
                _OPERATIONS.c.state.in_(('pending', 'running')))
+        .with_for_update()).mappings()]
+    conn.execute(
+        sa.update(_OPERATIONS)
+        .where(_OPERATIONS.c.id.in_([row['id'] for row in active]))
         # The epoch is what its owner, if any, would write by.
         .values(state='failed', epoch=_OPERATIONS.c.epoch + 1,
                 error_code='pod_manager_gone', finished_at=utcnow(),
@@ -112,6 +119,7 @@ def _forget_nodes(conn: sa.Connection, row_id: int, uuid: str) -> None:
     conn.execute(sa.delete(_CLAIMS).where(
         _CLAIMS.c.pod_manager_id == row_id))
     conn.execute(sa.delete(_NODES).where(_NODES.c.pod_manager_id == row_id))
+    return active
 
 
 def sync_soon(conn: sa.Connection, uuid: str, interval: float) -> None:

@@ -373,7 +373,9 @@ class NodeHardware:
     """What the backend says a node is made of, right now.
 
     ``allowed_resets`` and ``allowed_boot_targets`` are the backend's own
-    lists for this system, empty where it has none.
+    lists for this system, empty where it has none. ``unfinished`` is the
+    backend's own word for the state of a node that carries its tag and is
+    not whole: not yet, or not any more; None where it is whole.
     """
 
     handle: Handle
@@ -388,6 +390,7 @@ class NodeHardware:
     boot_enabled: str | None = None
     allowed_resets: tuple[str, ...] = ()
     allowed_boot_targets: tuple[str, ...] = ()
+    unfinished: str | None = None
     details: Mapping[str, Any] = field(default_factory=dict)
 
 

@@ -56,11 +56,8 @@ def _verify(task: Task) -> Outcome:
         raise Failed('hardware_gone', 'the pod manager said that it composed '
                      'the node, but has no such system')
     found = hardware.observe(task, handle)
-    wrong = hardware.difference(task.params['device_paths'],
-                                found.device_paths)
-    if wrong and not task.backend_chooses():
-        raise Failed('hardware_mismatch', 'the system does not have the '
-                     f'devices asked for ({wrong})')
+    hardware.require(found, found.device_paths if task.backend_chooses()
+                     else task.params['device_paths'])
     task.found['hardware'] = found
     return {'power_state': found.power_state,
             'device_paths': sorted(found.device_paths)}

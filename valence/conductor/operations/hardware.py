@@ -59,6 +59,23 @@ def difference(wanted: Collection[str], joined: Collection[str]) -> str:
             f'not asked for: {", ".join(foreign) or "none"}')
 
 
+def unfinished(found: NodeHardware) -> str:
+    """Why a system is not whole; empty if it is."""
+    return (f'the pod manager calls it {found.unfinished}'
+            if found.unfinished else '')
+
+
+def require(found: NodeHardware, wanted: Collection[str]) -> None:
+    """See that a system is whole and has exactly these devices.
+
+    :raises Failed: it is not
+    """
+    wrong = unfinished(found) or difference(wanted, found.device_paths)
+    if wrong:
+        raise Failed('hardware_mismatch',
+                     f'the system is not as it should be ({wrong})')
+
+
 def done(result: Pending | Done) -> Outcome | Pending:
     """The result of a driver's mutation as a step's outcome."""
     if isinstance(result, Pending):
@@ -108,9 +125,12 @@ def poll(task: Task, pending: Pending) -> Outcome | Pending:
 def absent(task: Task) -> Outcome:
     """Read back that nothing of the node is left."""
     handle = locate(task)
-    if handle is not None and task.driver.observe(handle) is not None:
-        raise NotYet(f'{handle.resource_path} still exists')
-    return {}
+    if handle is None or task.driver.observe(handle) is None:
+        return {}
+    # Some backends give the place of what has gone to what comes next.
+    if task.pod_can('tags') and task.driver.find(tag(task)) is None:
+        return {}
+    raise NotYet(f'{handle.resource_path} still exists')
 
 
 def columns(hardware: NodeHardware) -> dict[str, Any]:

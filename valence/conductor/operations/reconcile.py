@@ -4,8 +4,8 @@
 The hardware is looked at once more, node by node, and what that shows is
 written down: a node whose system is another one than it should be is in
 error; a node whose system is certainly gone is too, and only then owns
-nothing any more; a composition of ours without a node gets one. Hardware is
-never changed.
+nothing any more; a composition of ours without a node gets one, which is in
+error where the composition is not whole. Hardware is never changed.
 """
 
 import dataclasses
@@ -21,7 +21,13 @@ from valence import requests
 from valence.common import errors, states
 from valence.conductor import comparison
 from valence.conductor.operations import hardware
-from valence.conductor.operations.base import Kind, Outcome, Step, Task
+from valence.conductor.operations.base import (
+    Kind,
+    Outcome,
+    Step,
+    Task,
+    jsonable,
+)
 from valence.db import drift, inventory, nodes, operations
 from valence.drivers import base
 
@@ -30,8 +36,9 @@ LOG = logging.getLogger(__name__)
 #: The most differences that one operation is about.
 _MOST = 100
 
-#: What the second look shows.
-_EQUAL, _DIFFERS, _ABSENT, _UNCLEAR = 'equal', 'differs', 'absent', 'unclear'
+#: What the second look shows. What is unfinished has the right devices.
+_EQUAL, _UNFINISHED = 'equal', 'unfinished'
+_DIFFERS, _ABSENT, _UNCLEAR = 'differs', 'absent', 'unclear'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,7 +101,10 @@ def _look_at(task: Task, finding: Mapping[str, Any]) -> _Look:
         wrong = wrong or f'{place.resource_path} lost its tag'
     elif recorded and place.resource_path != recorded.resource_path:
         wrong = wrong or f'it is at {place.resource_path} now'
-    return _Look(_DIFFERS if wrong else _EQUAL, found, wrong)
+    if wrong:
+        return _Look(_DIFFERS, found, wrong)
+    return _Look(_UNFINISHED if found.unfinished else _EQUAL, found,
+                 hardware.unfinished(found))
 
 
 def _finish(conn: sa.Connection, task: Task) -> Outcome:
@@ -128,6 +138,11 @@ def _settle(conn: sa.Connection, task: Task, finding: Mapping[str, Any],
          'resource_path': None, 'power_state': None} if gone else
         {'state_reason': 'hardware_mismatch: its system was changed behind '
          f'the back of Valence ({told})'})
+    if look.hardware:
+        # It may have moved; what is done to it next goes there.
+        place = look.hardware.handle
+        values |= {'handle': jsonable(place),
+                   'resource_path': place.resource_path}
     node = nodes.get(conn, finding['node'])
     if node is None or not nodes.move(
             conn, finding['node'], finding['generation'], 'reconcile',
@@ -146,7 +161,7 @@ def _adopt(conn: sa.Connection, task: Task, finding: Mapping[str, Any],
     pod, uuid = task.pod_manager, finding['node']
     if look.verdict == _UNCLEAR:
         return 'unclear'
-    if look.verdict != _EQUAL or look.hardware is None:
+    if look.verdict not in (_EQUAL, _UNFINISHED) or look.hardware is None:
         return 'refuted'
     paths = look.hardware.device_paths
     if nodes.get(conn, uuid) or drift.owners(conn, pod['id'], paths):
@@ -155,7 +170,8 @@ def _adopt(conn: sa.Connection, task: Task, finding: Mapping[str, Any],
     project = past.get('project_id') or task.settings.adoption_project
     try:
         node_id = nodes.insert(
-            conn, 'reconcile', states.SUCCEEDED, uuid=uuid,
+            conn, 'reconcile', states.SUCCEEDED if look.verdict == _EQUAL
+            else states.UNFINISHED, state_reason=look.told or None, uuid=uuid,
             name=_name(conn, project, uuid, past.get('name')),
             project_id=project, user_id=past.get('user_id'),
             pod_manager_id=pod['id'],

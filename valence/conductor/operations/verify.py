@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """How does a node in error become active again? By a look at its hardware.
 
-Nothing is changed on it. The node becomes active only if its system has
-exactly the devices that it claims; else it stays in error, and says what the
-difference is.
+Nothing is changed on it. The node becomes active only if its system is whole
+and has exactly the devices that it claims; else it stays in error, and says
+what the difference is.
 """
 
 import sqlalchemy as sa
@@ -20,11 +20,7 @@ def _verify(task: Task) -> Outcome:
         raise Failed('hardware_gone',
                      'the pod manager has no system of this node')
     found = hardware.observe(task, handle)
-    wrong = hardware.difference(task.params['device_paths'],
-                                found.device_paths)
-    if wrong:
-        raise Failed('hardware_mismatch', 'the system does not have the '
-                     f'devices that the node owns ({wrong})')
+    hardware.require(found, task.params['device_paths'])
     task.found['hardware'] = found
     return {'power_state': found.power_state}
 

@@ -75,7 +75,7 @@ def follow(service: Pod, pending: base.Pending) -> base.Pending | base.Done:
         raise base.Refused(f'{path} is not the node {tag}; the backend has '
                            'given its place to another')
     match nodes.state(body):
-        case 'Assembled':
+        case nodes.WHOLE:
             return base.Done(nodes.handle(path, tag))
         case 'Failed':
             raise base.Refused(_failure(path, monitor))

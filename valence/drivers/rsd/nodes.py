@@ -23,6 +23,8 @@ PARTS = ('ComputerSystem', 'Processors', 'Memory', 'EthernetInterfaces',
          'LocalDrives', 'RemoteDrives', 'Storage', 'Drives', 'Volumes')
 #: ComposedNodeState while the backend works on a node.
 MOVING = ('Allocating', 'Assembling')
+#: And once that has ended well.
+WHOLE = 'Assembled'
 
 _MAX_PROCESSORS = 64
 
@@ -126,6 +128,7 @@ def observe(service: Pod, named: base.Handle) -> base.NodeHardware | None:
         boot_enabled=values.text(boot.get('BootSourceOverrideEnabled'), 64),
         allowed_resets=reset_types(service, body),
         allowed_boot_targets=systems.boot_targets(body),
+        unfinished=None if state(body) == WHOLE else state(body),
         details=values.compact(
             uuid=values.text(body.get('UUID'), 64),
             description=values.text(body.get('Description')),

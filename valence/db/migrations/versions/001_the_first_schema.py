@@ -69,6 +69,7 @@ def upgrade() -> None:
         sa.Column('error', sa.Text(), nullable=True),
         sa.Column('progress', sa.Integer(), nullable=False),
         sa.Column('attempts', sa.Integer(), nullable=False),
+        sa.Column('faults', sa.Integer(), nullable=False),
         sa.Column('owner', sa.String(length=36), nullable=True),
         sa.Column('epoch', sa.Integer(), nullable=False),
         sa.Column('acquired_at', UTCDateTime, nullable=True),

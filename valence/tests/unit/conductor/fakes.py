@@ -38,6 +38,7 @@ class FakeDriver(base.Driver):
         self.script = {}
         self.systems = {}
         self.power = 'Off'
+        self.unfinished = None
         self.lock = threading.Lock()
 
     def _call(self, name, *args):
@@ -86,7 +87,8 @@ class FakeDriver(base.Driver):
             return None
         return base.NodeHardware(handle, tag, self.power, 'OK',
                                  self.systems[tag], boot_target='None',
-                                 boot_enabled='Disabled')
+                                 boot_enabled='Disabled',
+                                 unfinished=self.unfinished)
 
     def set_power(self, handle, reset_type):
         self._call('set_power')
@@ -134,7 +136,7 @@ class FakeConnection:
 class EngineTest(testtools.TestCase):
     """A database with pods of fake drivers, and engines over it."""
 
-    patience = 20.0
+    patience = 120.0
 
     def setUp(self):
         super().setUp()

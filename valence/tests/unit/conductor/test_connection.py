@@ -146,7 +146,7 @@ class Live(testtools.TestCase):
 
     def test_idle(self):
         first = self.connection.get(self.record)
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while not first.closed and time.monotonic() < deadline:
             self.connection.drop_idle()
         self.assertEqual(1, first.closed)

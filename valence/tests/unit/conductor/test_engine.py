@@ -3,13 +3,20 @@
 
 import dataclasses
 import threading
+import time
 
+import fixtures
 import sqlalchemy as sa
+from oslo_db import exception as db_exc
 
-from valence import requests
-from valence.common import errors
-from valence.conductor.operations.base import Settings
+from valence import remedies, requests
+from valence.common import audit, deadline, errors
+from valence.conductor import engine, runner
+from valence.conductor.lease import HeldLease
+from valence.conductor.operations import KINDS
+from valence.conductor.operations.base import Settings, Task
 from valence.db import models, operations
+from valence.db.engine import Database
 from valence.db.types import utcnow
 from valence.drivers import base
 from valence.tests.unit.conductor.fakes import REQUESTER, EngineTest
@@ -70,6 +77,14 @@ class Compose(EngineTest):
         self.assertIn('/d/9', ended['error'])
         self.assertEqual({}, self.driver.systems)
         self.assertEqual([], self.claims())
+
+    def test_what_is_not_whole_is_taken_apart(self):
+        self.driver.unfinished = 'Assembling'
+        node, ended = self.run_compose()
+        self.assertEqual('hardware_mismatch', ended['error_code'])
+        self.assertIn('Assembling', ended['error'])
+        self.assertEqual('error', self.row(models.Node, node)['state'])
+        self.assertEqual(({}, []), (self.driver.systems, self.claims()))
 
     def test_what_cannot_be_undone_keeps_its_claims(self):
         self.driver.script = {
@@ -208,6 +223,72 @@ class Takeover(EngineTest):
         self.assertEqual(['observe'], driver.calls)
 
 
+class Lease(EngineTest):
+
+    def test_no_call_without_one(self):
+        """Paused between the intent and the call, for longer than it has."""
+        _, driver = self.pod()
+        node, operation = self.compose()
+        lease, row = self.database.run(operations.acquire, operation, 'me',
+                                       60.0)
+        held = HeldLease(lease, time.monotonic())
+        self.useFixture(fixtures.MockPatchObject(
+            runner.faultpoints, 'reach',
+            lambda point: held.lose() if point == 'K5' else None))
+        task = Task(row, held, self.row(models.PodManager,
+                                        row['pod_manager_uuid']),
+                    self.row(models.Node, node), Settings())
+        task.driver = driver
+        self.assertRaises(operations.LeaseLost, runner.Runner(
+            self.database, KINDS['compose'], task, {}, lambda: False).run)
+        self.assertEqual([], driver.calls)
+        self.assertEqual('intent', self.journal(operation)['compose'][
+            'state'])
+
+    def test_not_for_a_call_that_could_outlast_it(self):
+        held = HeldLease(operations.Lease('o', 1, 1, 60.0),
+                         time.monotonic() - 58.5)
+        self.assertRaises(operations.LeaseLost, held.hardware().__enter__)
+        with held.reading():
+            pass
+        held.renewed(time.monotonic())
+        with held.hardware():
+            self.assertLess(deadline.remaining(99.0), 60.0)
+
+
+class Stop(EngineTest):
+
+    def test_a_step_ends_and_the_rest_is_for_somebody_else_at_once(self):
+        _, driver = self.pod()
+        entered, go_on = threading.Event(), threading.Event()
+        self.addCleanup(go_on.set)
+
+        def compose(spec):
+            entered.set()
+            go_on.wait(self.patience)
+
+        driver.script['compose'] = [compose]
+        running = self.engine(lease=3600.0)
+        _, operation = self.compose()
+        running.ring(operation)
+        self.assertTrue(entered.wait(self.patience))
+        thread = threading.Thread(target=running.stop)
+        thread.start()
+        self.until('it is to stop', running._stopping.is_set)
+        go_on.set()
+        thread.join()
+        row = self.row(models.Operation, operation)
+        self.assertEqual(('running', None, None, None), (
+            row['state'], row['owner'], row['lease_expires_at'],
+            row['not_before']))
+        self.assertEqual({'compose': 'done'}, {
+            name: step['state']
+            for name, step in self.journal(operation).items()})
+        self.engine(owner='b' * 36)
+        self.assertEqual('succeeded', self.ended(operation)['state'])
+        self.assertEqual(1, driver.count('compose'))
+
+
 class Unknown(EngineTest):
 
     def setUp(self):
@@ -235,6 +316,115 @@ class Unknown(EngineTest):
         row = self.row(models.Node, self.node)
         self.assertEqual(('error', None), (row['state'],
                                            row['operation_uuid']))
+
+
+class Faults(EngineTest):
+    """Errors that nobody expected, outside of the calls of a driver."""
+
+    def setUp(self):
+        super().setUp()
+        self.uuid, self.driver = self.pod()
+        self.useFixture(fixtures.MockPatchObject(
+            engine, 'BACKOFF', (0.01,) * 9))
+        self.running = self.engine()
+        self.count = 0
+
+    def break_(self, kind, *functions, times=99, error=None):
+        """Make functions of a kind raise, so many times."""
+        whole = KINDS[kind]
+
+        def broken(name):
+            def function(*args):
+                self.count += 1
+                if self.count <= times:
+                    raise error or TypeError('a bug')
+                return getattr(whole, name)(*args)
+            return function
+
+        KINDS[kind] = dataclasses.replace(
+            whole, **{name: broken(name) for name in functions})
+        self.addCleanup(KINDS.__setitem__, kind, whole)
+
+    def end(self, operation):
+        self.running.ring(operation)
+        return self.ended(operation)
+
+    def test_a_few_do_no_harm(self):
+        self.break_('compose', 'finish', times=2)
+        _, operation = self.compose()
+        ended = self.end(operation)
+        self.assertEqual(('succeeded', 2), (ended['state'], ended['faults']))
+        self.assertEqual(1, self.driver.count('compose'))
+
+    def test_many_are_said_and_what_was_done_is_undone(self):
+        self.break_('compose', 'finish')
+        audit.enable(True)
+        self.addCleanup(audit.enable, False)
+        node, operation = self.compose()
+        with self.assertLogs('valence.audit', 'INFO') as logs:
+            ended = self.end(operation)
+            self.until('it is in the audit log', lambda: logs.output)
+        self.assertEqual(('failed', 'internal_error', 3), (
+            ended['state'], ended['error_code'], self.count))
+        self.assertNotIn('a bug', ended['error'])
+        self.assertEqual(({}, []), (self.driver.systems, self.claims()))
+        row = self.row(models.Node, node)
+        self.assertEqual(('error', ended['error']), (
+            row['state'], row['state_reason']))
+        self.assertIn('internal_error', logs.output[0])
+        # The way out, once the fault is mended.
+        self.count = 99
+        again = self.end(self.database.run(
+            remedies.retry, REQUESTER, operation))
+        self.assertEqual('succeeded', again['state'])
+        self.assertEqual('active', self.row(models.Node, node)['state'])
+
+    def test_not_even_its_failure_can_be_written(self):
+        self.break_('compose', 'finish', 'fail')
+        node, operation = self.compose()
+        ended = self.end(operation)
+        self.assertEqual('internal_error', ended['error_code'])
+        row = self.row(models.Node, node)
+        self.assertEqual(('error', None), (row['state'],
+                                           row['operation_uuid']))
+
+    def test_a_sync_lets_go_of_its_pod_manager(self):
+        self.break_('sync', 'finish', 'fail')
+        ended = self.end(self.database.run(requests.sync, REQUESTER,
+                                           self.uuid))
+        self.assertEqual('internal_error', ended['error_code'])
+        self.assertIsNone(
+            self.row(models.PodManager, self.uuid)['operation_uuid'])
+
+    def test_an_intent(self):
+        compose = KINDS['compose']
+        self.break_('compose')
+        KINDS['compose'] = dataclasses.replace(compose, steps=[
+            dataclasses.replace(step, intent=lambda task: task.nothing)
+            for step in compose.steps])
+        _, operation = self.compose()
+        self.assertEqual('internal_error', self.end(operation)['error_code'])
+        self.assertEqual([], self.driver.calls)
+
+    def test_a_database_that_is_away_is_none(self):
+        for error in (db_exc.DBConnectionError(ConnectionError('away')),
+                      sa.exc.TimeoutError('too busy')):
+            self.running.stop()
+            self.database = Database(self.database.url, max_retries=0)
+            self.addCleanup(self.database.close)
+            self.break_('compose', 'finish', times=1, error=error)
+            self.running = self.engine(lease=60.0)
+            _, operation = self.compose(str(error))
+            self.running.ring(operation)
+            self.until('it is left', lambda: (
+                self.count and not self.running._running))
+            row = self.row(models.Operation, operation)
+            self.assertEqual(('running', 0), (row['state'], row['faults']))
+            with self.database.write() as conn:
+                conn.execute(sa.update(operations.OPERATIONS).values(
+                    lease_expires_at=utcnow(-1)))
+            self.assertEqual('succeeded', self.end(operation)['state'])
+            self.count = 0
 
 
 class BackendChooses(EngineTest):
@@ -266,6 +456,26 @@ class BackendChooses(EngineTest):
         node, ended = self.composed('n')
         self.assertEqual('succeeded', ended['state'])
         self.assertEqual(['/d/1', '/x/unknown'], sorted(self.claims()))
+
+    def test_what_may_be_left_is_not_composed_again(self):
+        """The node has no claims yet that would say so."""
+        self.driver.script['compose'] = [
+            lambda spec: base.Pending({'task': 1}, 1000.0)]
+        node, operation = self.compose()
+        self.running.ring(operation)
+        self.until('it waits', lambda: self.row(
+            models.Operation, operation)['not_before'])
+        self.database.run(remedies.abandon, REQUESTER, operation)
+        error = self.assertRaises(
+            errors.Conflict, self.database.run, remedies.retry, REQUESTER,
+            operation)
+        self.assertEqual('not_retryable', error.code)
+        # It turns up after all.
+        self.driver.systems[f'valence-{node}'] = ('/d/1',)
+        release = self.database.run(requests.release, REQUESTER, node)
+        self.running.ring(release)
+        self.assertEqual('succeeded', self.ended(release)['state'])
+        self.assertEqual({}, self.driver.systems)
 
     def test_what_belongs_to_another_node_is_given_back(self):
         self.driver.script['compose'] = [self.choose('/d/1'),
@@ -318,6 +528,25 @@ class Power(EngineTest):
         self.driver.systems.clear()
         self.assertEqual('hardware_gone', self.power('On')['error_code'])
         self.assertEqual('error', self.row(models.Node, self.node)['state'])
+
+
+class Release(EngineTest):
+
+    def test_its_place_may_be_anothers_at_once(self):
+        """Found by the matrix, seed 1: a number was given again."""
+        _, driver = self.pod()
+        running = self.engine()
+        node, operation = self.compose()
+        running.ring(operation)
+        self.ended(operation)
+        look = driver.observe
+        driver.observe = lambda handle: look(handle) or base.NodeHardware(
+            handle, 'another', 'Off', 'OK', ())
+        release = self.database.run(requests.release, REQUESTER, node)
+        running.ring(release)
+        self.assertEqual('succeeded', self.ended(release)['state'])
+        self.assertEqual([], self.claims())
+        self.assertIsNone(self.row(models.Node, node))
 
 
 class Devices(EngineTest):

@@ -185,6 +185,21 @@ class Mismatch(_Reconcile):
         self.scan(2)
         self.assertEqual(([], 0), (self.drift(), self.reconcilers()))
 
+    def test_another_place(self):
+        """Found by the matrix, seed 1: it was released where it had been."""
+        with self.database.write() as conn:
+            conn.execute(sa.update(models.Node).values(
+                resource_path='/s/old', handle={
+                    'resource_path': '/s/old', 'extra': {}}))
+        self.scan(2)
+        self.assertEqual({'quarantined': [self.uuid_of_node]},
+                         self.reconciled()['result'])
+        self.assertIn('it is at /s/valence-',
+                      self.node(self.uuid_of_node)['state_reason'])
+        self.end(self.database.run(requests.release, REQUESTER,
+                                   self.uuid_of_node))
+        self.assertEqual({}, self.driver.systems)
+
     def test_a_lost_tag(self):
         self.extra = (base.System(
             f'/s/valence-{self.uuid_of_node}', 'renamed', composed=True,
@@ -211,6 +226,20 @@ class Mismatch(_Reconcile):
         self.assertEqual({'unclear': [self.uuid_of_node],
                           'quarantined': [other]},
                          self.reconciled()['result'])
+
+
+    def test_what_is_not_whole_is_not_in_order(self):
+        self.change(self.uuid_of_node)
+        self.scan()
+        self.driver.unfinished = 'Failed'
+        look = self.driver.observe
+        self.driver.observe = lambda handle: dataclasses.replace(
+            look(handle), device_paths=self.whole)
+        self.scan()
+        self.assertEqual({'quarantined': [self.uuid_of_node]},
+                         self.reconciled()['result'])
+        self.assertIn('calls it Failed',
+                      self.node(self.uuid_of_node)['state_reason'])
 
 
 class Gone(_Reconcile):
@@ -351,6 +380,23 @@ class Orphan(_Reconcile):
         row = self.node(node)
         self.assertEqual(('found', f'adopted-{node[:8]}', 'active'), (
             row['project_id'], row['name'], row['state']))
+
+    def test_in_error_while_it_is_not_whole(self):
+        node = self.composed('mine')
+        claims = self.claims()
+        self.lose()
+        self.driver.unfinished = 'Allocated'
+        self.scan(2)
+        self.assertEqual({'adopted': [node]}, self.reconciled()['result'])
+        row = self.node(node)
+        self.assertEqual('error', row['state'])
+        self.assertIn('calls it Allocated', row['state_reason'])
+        self.assertEqual(claims, self.claims())
+        self.scan()
+        self.assertEqual([], self.drift())
+        self.driver.unfinished = None
+        self.end(self.database.run(remedies.verify, REQUESTER, node))
+        self.assertEqual('active', self.node(node)['state'])
 
     def test_a_name_that_is_taken(self):
         node = self.composed('mine')

@@ -149,7 +149,7 @@ class Abandon(_Remedies):
         entered, go_on = self.hang('compose')
         node, operation = self.compose()
         self.running.ring(operation)
-        entered.wait(10)
+        entered.wait(60)
         self.ask(remedies.abandon, operation)
         row = self.row(models.Operation, operation)
         self.assertEqual(('failed', 'abandoned', 2), (
@@ -234,6 +234,16 @@ class ResetState(_Remedies):
             self.assertEqual(('error', ended['error'], None), (
                 row['state'], row['state_reason'], row['operation_uuid']))
         self.assertEqual(list(whole), self.claims())
+
+    def test_only_what_is_whole_is_active_again(self):
+        node = self.composed()
+        self.ask(remedies.quarantine, node)
+        self.driver.unfinished = 'Failed'
+        self.assertEqual('hardware_mismatch', self.end(
+            self.ask(remedies.verify, node))['error_code'])
+        row = self.node(node)
+        self.assertEqual('error', row['state'])
+        self.assertIn('calls it Failed', row['state_reason'])
 
     def test_a_recorded_place_is_corrected(self):
         node = self.composed()

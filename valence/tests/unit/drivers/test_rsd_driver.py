@@ -543,6 +543,12 @@ class Observe(DriverCase):
         self.pod.resources[SLED]['ProcessorSummary'] = {'CoreCount': 24}
         self.assertEqual(24, self.driver.observe(HANDLE).processor_cores)
 
+    def test_only_what_is_assembled_is_whole(self):
+        self.assertIsNone(self.driver.observe(HANDLE).unfinished)
+        for state in ('Allocating', 'Allocated', 'Assembling', 'Failed'):
+            self.become(state)
+            self.assertEqual(state, self.driver.observe(HANDLE).unfinished)
+
     def test_a_system_that_cannot_be_read(self):
         for answer in (reply(404), reply(500), reply(503, headers={
                 'Retry-After': '30'}), reply(200, b'nonsense')):
