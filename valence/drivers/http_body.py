@@ -29,7 +29,7 @@ _NAME_WEIGHT = _TEXT_WEIGHT + 50
 _MAX_NAMES = 10_000
 MAX_WORDS = 500
 #: What any body may have at any time, in bytes; more is a large body.
-SMALL = 128 * 1024
+_SMALL = 128 * 1024
 #: orjson takes twelve times the size of what it parses; more than this is
 #: for the parser of the standard library.
 _QUICK = 1024 * 1024
@@ -37,6 +37,8 @@ _QUICK = 1024 * 1024
 # quadruples what CPython takes for the whole of a text.
 _WIDE = re.compile(rb'[\xc4-\xff]')
 _NAME = re.compile(rb'"([^"\\]{1,64})"[ \t\r\n]*:')
+#: No text that means anything to Valence is longer.
+_LONGEST = 1024
 _TRACE = re.compile(r'Traceback \(most recent call last\).*', re.DOTALL)
 
 _PIECE = 64 * 1024
@@ -95,7 +97,7 @@ def read(response: urllib3.HTTPResponse, max_body: int, turn: Turn
         if len(body) + len(piece) > max_body:
             raise _too_large(max_body)
         body += piece
-        if len(body) > SMALL:
+        if len(body) > _SMALL:
             turn.take()
     return body
 
@@ -103,15 +105,25 @@ def read(response: urllib3.HTTPResponse, max_body: int, turn: Turn
 def parse(body: bytes | bytearray, max_depth: int) -> dict[str, Any]:
     """The JSON object in ``body``, which is emptied if it is large.
 
+    It may be kept for a while, so a large one comes with its long texts cut.
+
     :raises BadAnswer: if it is anything else, or nested too deeply.
     """
+    cut = len(body) > _SMALL and _has_long_text(body)
+    value = _whole(body, max_depth)
+    if cut:
+        _cut_texts(value)
+    return value
+
+
+def _whole(body: bytes | bytearray, max_depth: int) -> dict[str, Any]:
     opened = body.count(b'{') + body.count(b'[')
     if _too_heavy(body, opened):
         raise base.BadAnswer('the backend answered more JSON objects, texts '
                              'and numbers at once than are taken')
     large = len(body) > _QUICK
     begin = 3 if body.startswith(b'\xef\xbb\xbf') else 0
-    if large and _WIDE.search(body, begin):
+    if large and not body.isascii() and _WIDE.search(body, begin):
         raise base.BadAnswer('the backend answered too much text beyond '
                              'Latin-1 at once')
     try:
@@ -181,7 +193,7 @@ def words(body: bytes | bytearray, max_depth: int,
     strings, HTML and nothing.
     """
     try:
-        whole = parse(body, max_depth)
+        whole = _whole(body, max_depth)
         # The ExpEther Manager has {"code", "message"} without a wrapper.
         error = whole.get('error', whole)
     except base.BadAnswer:
@@ -235,12 +247,49 @@ def _too_large(max_body: int) -> base.BadAnswer:
 def _deeper_than(value: Any, limit: int) -> bool:
     level: list[Any] = [value]
     for _ in range(limit):
-        below: list[Any] = []
-        for one in level:
-            for child in one.values() if isinstance(one, dict) else one:
-                if isinstance(child, dict | list):
-                    below.append(child)
-        if not below:
+        level = [child for one in level
+                 for child in (one.values() if type(one) is dict else one)
+                 if type(child) is dict or type(child) is list]
+        if not level:
             return False
-        level = below
     return True
+
+
+def _has_long_text(body: bytes | bytearray) -> bool:
+    """Whether there may be one; a false alarm costs time only.
+
+    A text begins and ends with a quote that no backslash is before. From
+    each such quote the next one is looked for, as far away as it may be.
+    """
+    begin = 0
+    while begin + _LONGEST < len(body):
+        quote = begin + _LONGEST + 1
+        for _ in range(8):              # an ETag has two escaped ones
+            quote = body.rfind(b'"', begin, quote)
+            if quote < 0:
+                return True
+            if body[quote - 1:quote] != b'\\':
+                break
+        else:
+            return True
+        begin = quote + 1
+    return False
+
+
+def _cut_texts(value: Any) -> None:
+    """Changed in place: it may be as large as is taken at all."""
+    waiting = [value]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, dict):
+            for name in [name for name in one if len(name) > _LONGEST]:
+                one[name[:_LONGEST]] = one.pop(name)
+            inside: Any = one.items()
+        else:
+            inside = enumerate(one)
+        for key, inner in inside:
+            if isinstance(inner, str):
+                if len(inner) > _LONGEST:
+                    one[key] = inner[:_LONGEST]
+            elif isinstance(inner, dict | list):
+                waiting.append(inner)

@@ -99,17 +99,15 @@ def totals(inside: Iterable[Component]) -> dict[str, Any]:
     """
     inside = list(inside)
 
-    def add(name: str, kinds: Iterable[DeviceType] = DeviceType
-            ) -> int | None:
-        allowed = set(kinds)
-        return values.total(one.get(name) for one in inside
-                            if one['type'] in allowed)
+    def add(name: str, kind: DeviceType | None = None) -> int | None:
+        return values.total([one[name] for one in inside if name in one
+                             and (kind is None or one['type'] == kind)])
 
     return {
-        'processor_cores': add('processor_cores', [DeviceType.PROCESSOR]),
+        'processor_cores': add('processor_cores', DeviceType.PROCESSOR),
         'memory_mib': add('memory_mib'),
         'capacity_gib': add('capacity_gib'),
-        'speed_mbps': add('speed_mbps', [DeviceType.NIC]),
+        'speed_mbps': add('speed_mbps', DeviceType.NIC),
         'memory_type': next((one['memory_type'] for one in inside
                              if 'memory_type' in one), None),
     }

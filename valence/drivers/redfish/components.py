@@ -39,6 +39,8 @@ def gather(crawl: Crawl, body: Body, take: Taker) -> None:
     """
     def each(name: str, handler: Callable[[str, Body], None]) -> None:
         link = body.get(name)
+        if not link:
+            return
         if isinstance(link, dict):
             crawl.collection(link, handler, absent=NOT_THERE)
         else:

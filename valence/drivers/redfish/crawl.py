@@ -19,7 +19,6 @@ from typing import Any
 from oslo_log import log as logging
 
 from valence.drivers import base
-from valence.drivers.http_body import SMALL
 from valence.drivers.http_links import printable
 from valence.drivers.redfish import service as redfish
 from valence.drivers.redfish import values
@@ -137,8 +136,7 @@ class Crawl:
                 raise base.BadAnswer('the backend has more to say than is '
                                      'read in one scan')
             self.read += 1
-        body = dict(answer.body)
-        return values.slim(body) if answer.size > SMALL else body
+        return dict(answer.body)
 
     def _path(self, reference: Any) -> str | None:
         try:

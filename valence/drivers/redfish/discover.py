@@ -90,6 +90,9 @@ class Scan:
         self._systems: dict[str, _Item] = {}
         self._blocks: dict[str, _Item] = {}
         self._zones: dict[str, _Item] = {}
+        #: Of each chassis its path by :func:`_key`, and what is around it.
+        self._chassis_paths: dict[str, str] = {}
+        self._racks: dict[str, str] = {}
         #: The zones that each capabilities object is for, by its name; and
         #: what it says.
         self._offers: dict[str, list[list[str]]] = {}
@@ -175,6 +178,8 @@ class Scan:
 
     def inventory(self) -> base.Inventory:
         """What was read, put together."""
+        self._chassis_paths = {_key(path): path
+                               for path in sorted(self._chassis)}
         self._settle_limits()
         zones = self._zones_of_blocks()
         used = {
@@ -239,17 +244,19 @@ class Scan:
 
     def _chassis_of(self, links: Any) -> str | None:
         """The first of ``links`` that is a chassis that was read."""
-        known = {_key(path): path for path in self._paths(links)}
-        for key in sorted(known):
-            for path in (known[key], key, key + '/'):
-                if path in self._chassis:
-                    return path
+        for key in sorted(map(_key, self._paths(links))):
+            if key in self._chassis_paths:
+                return self._chassis_paths[key]
         return None
 
     def _rack_of(self, body: Body) -> str | None:
         chassis = self._chassis_of(values.obj(
             body.get('Links')).get('Chassis'))
-        return None if chassis is None else self._outermost(chassis)
+        if chassis is None:
+            return None
+        if chassis not in self._racks:
+            self._racks[chassis] = self._outermost(chassis)
+        return self._racks[chassis]
 
     def _zones_of_blocks(self) -> dict[str, set[str]]:
         """Zone paths by block, from the links of both sides."""
@@ -375,7 +382,8 @@ def summary(body: Body) -> tuple[int | None, str | None, int | None]:
 
 def _details(body: Body) -> dict[str, Any]:
     return values.compact(
-        **{key: values.text(body.get(name)) for key, name in _DETAILS},
+        **{key: values.text(body[name]) for key, name in _DETAILS
+           if name in body},
         status=values.state(body))
 
 

@@ -120,7 +120,7 @@ def _composing(pod: service.Service, composition: Body, wish: str,
                if found.style == styles.Style.CONSTRAINED
                else base.Allocation.VALENCE)
     return {
-        'compose': True, 'tags': True, 'preview': previews,
+        'compose': found.makes, 'tags': True, 'preview': previews,
         'reserve': reserves, 'allocation': chooses,
         'attach': change.promised(pod, changing,
                                   styles.updatable(found.told)),

@@ -49,12 +49,15 @@ class Offer:
     """How a service composes.
 
     ``target`` is the collection to POST to, ``told`` the object that says
-    what a request may and must hold, empty where nothing is known.
+    what a request may and must hold, empty where nothing is known. ``makes``
+    is false for a service that makes no systems and only has some to expand:
+    it has no Compose action, tells no capabilities and allows no POST.
     """
 
     style: Style
     target: str
     told: Mapping[str, Any]
+    makes: bool
 
 
 def offer(service: Service, composition: Mapping[str, Any],
@@ -73,8 +76,8 @@ def offer(service: Service, composition: Mapping[str, Any],
     target = service.systems()
     answer = service.client.get(target)
     body = dict(answer.body)
-    style = Style(wish) if wish != 'auto' else _style(
-        body, redfish.allowed(answer), manifest)
+    methods = redfish.allowed(answer)
+    style = Style(wish) if wish != 'auto' else _style(body, methods, manifest)
     found = _capability(service, body, zone, _CONSTRAINED) if (
         style == Style.CONSTRAINED) else None
     found = found or _capability(service, body, zone, _SPECIFIC)
@@ -82,7 +85,9 @@ def offer(service: Service, composition: Mapping[str, Any],
         'TargetCollection'))
     if named is not None:
         target = service.origin.path(named)
-    return Offer(style, target, _described(service, found))
+    silent = wish == 'auto' and not manifest and found is None
+    makes = not silent or methods is None or 'POST' in methods
+    return Offer(style, target, _described(service, found), makes)
 
 
 def _style(body: Body, methods: frozenset[str] | None, manifest: bool

@@ -13,7 +13,6 @@ from typing import Any
 from valence.common import deadline
 from valence.drivers import base
 from valence.drivers.http import Answer
-from valence.drivers.http_body import SMALL
 from valence.drivers.redfish import service as redfish
 from valence.drivers.redfish import values
 from valence.drivers.redfish.crawl import GONE, Crawl
@@ -47,9 +46,8 @@ def look(service: Service, path: str) -> Seen:
     :raises NotFound: if it does not exist.
     """
     answer = service.client.get(service.origin.path(path))
-    body = dict(answer.body)
-    return Seen(values.slim(body) if answer.size > SMALL else body,
-                redfish.etag(answer), redfish.allowed(answer))
+    return Seen(dict(answer.body), redfish.etag(answer),
+                redfish.allowed(answer))
 
 
 def read(service: Service, path: str) -> tuple[Body, str | None]:

@@ -14,8 +14,6 @@ from valence.drivers.http_links import printable
 
 #: The largest number that the inventory's integer columns hold.
 MAX_INTEGER = 2 ** 31 - 1
-#: No text that means anything to Valence is longer.
-_LONGEST = 1024
 
 
 def obj(value: Any) -> dict[str, Any]:
@@ -35,7 +33,8 @@ def objects(value: Any) -> list[dict[str, Any]]:
 def text(value: Any, length: int = 255) -> str | None:
     """One line of text; None where there is none."""
     if not isinstance(value, str):
-        if not isinstance(value, int) or isinstance(value, bool):
+        if value is None or isinstance(value, bool) or not isinstance(
+                value, int):
             return None
         value = str(value)
     return printable(value, length) or None
@@ -67,7 +66,7 @@ def declared(words: tuple[str, ...], told: Collection[str]
 
 def number(value: Any) -> float | None:
     """A finite number that is not negative."""
-    if isinstance(value, bool):
+    if value is None or isinstance(value, bool):
         return None
     if isinstance(value, str):
         try:
@@ -124,31 +123,6 @@ def state(body: dict[str, Any]) -> str | None:
 def absent(body: dict[str, Any]) -> bool:
     """An empty slot or bay, described by the service all the same."""
     return state(body) == 'Absent'
-
-
-def slim(value: Any) -> Any:
-    """A JSON value without its long texts, to be kept for a while.
-
-    It is changed in place: it may be as large as is taken at all.
-    """
-    waiting = [value]
-    while waiting:
-        one = waiting.pop()
-        if isinstance(one, dict):
-            for name in [name for name in one if len(name) > _LONGEST]:
-                one[name[:_LONGEST]] = one.pop(name)
-            inside: Any = one.items()
-        elif isinstance(one, list):
-            inside = enumerate(one)
-        else:
-            continue
-        for key, inner in inside:
-            if isinstance(inner, str):
-                if len(inner) > _LONGEST:
-                    one[key] = inner[:_LONGEST]
-            elif isinstance(inner, dict | list):
-                waiting.append(inner)
-    return value
 
 
 def compact(**values: Any) -> dict[str, Any]:

@@ -81,10 +81,11 @@ class Server(fixtures.Fixture):
         scheme = 'https' if self._tls else 'http'
         self.url = f'{scheme}://127.0.0.1:{self.port}'
         self._open: set[socket.socket] = set()
-        self.addCleanup(self._stop)
+        self.addCleanup(self.stop)
         threading.Thread(target=self._accept, daemon=True).start()
 
-    def _stop(self) -> None:
+    def stop(self) -> None:
+        """Hang up on everybody, and take nobody any more."""
         self.stopping.set()
         self._listener.close()
         for sock in list(self._open):

@@ -247,7 +247,7 @@ class Idle(testtools.TestCase):
         self.addCleanup(self.client.close)
 
     def answer(self, request):
-        self.arrived.wait(5)
+        self.arrived.wait(60)
         return reply(200, {'a': 1})
 
     def get_four_at_once(self):
@@ -260,7 +260,7 @@ class Idle(testtools.TestCase):
 
     def idle(self):
         """How many connections the server still has."""
-        end = time.monotonic() + 5
+        end = time.monotonic() + 60
         open_ = self.client._pool._idle
         while len(self.server._open) > len(open_) and (
                 time.monotonic() < end):
@@ -291,7 +291,7 @@ class RetryAfter(testtools.TestCase):
         later = email.utils.formatdate(time.time() + 30, usegmt=True)
         for text, least, most in (
                 ('0', 0, 0), (' 5 ', 5, 5), ('999999', 60, 60),
-                (later, 28, 30), ('Thu, 01 Jan 1970 00:00:00 GMT', 0, 0),
+                (later, 1, 30), ('Thu, 01 Jan 1970 00:00:00 GMT', 0, 0),
                 ('Fri, 01 Jan 2999 00:00:00 GMT', 60, 60)):
             self.assertTrue(least <= http.retry_after(text) <= most, text)
         for text in (None, '', 'soon', '-5', '1e9', 'Fri, 99 Jan', '\u0665'):
@@ -315,7 +315,7 @@ class FaultPoint(testtools.TestCase):
         self.server.handler = lambda request: sent.set() or reply(204)
         self.assertRaises(faultpoints.Injected, self.client.send, 'POST',
                           ROOT, {'a': 1})
-        self.assertTrue(sent.wait(5))
+        self.assertTrue(sent.wait(60))
         self.assertEqual([{'a': 1}],
                          [one.json for one in self.server.requests])
 

@@ -272,6 +272,20 @@ class HostileAnswers(HostileCase):
                 else:
                     self.assertFails(base.BadAnswer, self.get)
 
+    def test_the_long_texts_of_a_large_body_are_cut(self):
+        """However the quotes in and around them are written."""
+        etag = 'W/"1"'
+        for size in (130_000, 1_100_000):
+            filler = ['y' * 95] * (size // 100)
+            for text in ('x' * 2000, '"' * 2000, 'x' * 1000 + '"' * 1000,
+                         '\\' * 2000, 'x' * 1023 + '\\"' + 'x' * 1023):
+                self.serve(reply(200, {
+                    'a': [{'b': text, text: etag}] * 3, 'c': filler}))
+                cut = text[:1024]
+                self.assertEqual(
+                    {'a': [{'b': cut, cut: etag}] * 3, 'c': filler},
+                    self.get().body)
+
     def test_large_bodies_wait_for_each_other(self):
         """And not for one that hangs, beyond their own deadline."""
         self.serve(lambda request: reply(200, b'{}' + b' ' * 300_000)

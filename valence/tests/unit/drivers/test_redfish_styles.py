@@ -141,6 +141,15 @@ class Choice(StyleCase):
         self.assertEqual('valence', self.driver.identify(
             ).capabilities.allocation.value)
 
+    def test_a_service_that_only_expands_its_systems(self):
+        self.allow('GET, HEAD')
+        self.assertFalse(self.driver.identify().capabilities.compose)
+        self.capability('ComputerSystemComposition')
+        self.assertTrue(self.driver.identify().capabilities.compose)
+        self.start(properties={'composition': 'specific'})
+        self.allow('GET, HEAD')
+        self.assertTrue(self.driver.identify().capabilities.compose)
+
     def test_what_the_operator_wants(self):
         self.start(properties={'composition': 'manifest'})
         self.assertRaises(base.Misconfigured, self.driver.identify)
