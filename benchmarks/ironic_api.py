@@ -114,6 +114,8 @@ def run(options: common.Options, report: common.Report) -> None:
                 valence, f'/v1/nodes?limit={COUNT}'),
             'Valence, nodes, six fields': http_load.Target(
                 valence, f'/v1/nodes?limit={COUNT}&fields={_FIELDS}'),
+            'Ironic, nodes': http_load.Target(
+                ironic, f'/v1/nodes?limit={COUNT}&detail=true', _IRONIC),
             'Ironic, nodes, six fields': http_load.Target(
                 ironic, f'/v1/nodes?limit={COUNT}', _IRONIC),
         }
@@ -140,11 +142,13 @@ def run(options: common.Options, report: common.Report) -> None:
         report.say()
     listed, shown = results['list', 4], results['show', 1]
     crowded = results['show', 16]
-    for name in ('devices', 'nodes', 'nodes, six fields'):
-        report.aim(f'times the lists of 1,000 per second, {name}',
-                   listed[f'Valence, {name}'].rate
-                   / listed['Ironic, nodes, six fields'].rate,
-                   40, at_least=True)
+    for name, other in (('nodes, six fields', 'nodes, six fields'),
+                        ('nodes', 'nodes'), ('devices', 'nodes'),
+                        ('nodes', 'nodes, six fields'),
+                        ('devices', 'nodes, six fields')):
+        report.aim(f"times the lists of 1,000 per second, {name} to Ironic's "
+                   f'{other}', listed[f'Valence, {name}'].rate
+                   / listed[f'Ironic, {other}'].rate, 40, at_least=True)
     report.aim('times as fast a show of one',
                shown['Ironic'].percentile(50)
                / shown['Valence'].percentile(50), 10, at_least=True)

@@ -36,7 +36,8 @@ def run(options: common.Options, report: common.Report) -> None:
         path = processes.configure(directory, url)
         database = Database(url)
         data.fill(database, count, 50)
-        joined = inventory._DEVICES.list.order_by(_DEVICES.c.id)
+        joined = inventory._DEVICES.list.add_columns(
+            *inventory._DEVICES.summary.columns).order_by(_DEVICES.c.id)
         table = sa.select(*(
             sa.type_coerce(column, sa.Text).label(column.name)
             if column.name == 'zone_paths' else column

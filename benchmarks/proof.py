@@ -37,7 +37,7 @@ def _jobs(options: argparse.Namespace) -> Iterable[
     """What is run: the part, the test, and its environment."""
     for seed in range(options.first, options.first + options.seeds):
         yield 'matrix', 'test_kill_points.Matrix', {
-            'VALENCE_TEST_SEEDS': seed}
+            'VALENCE_TEST_SEEDS': seed, 'VALENCE_TEST_SLOW_KINDS': 1}
     for number, kills in enumerate(_portions(options.kills, _KILLS)):
         yield 'random kills', 'test_chaos', {
             'VALENCE_TEST_CHAOS_SEED': options.first + number,

@@ -23,10 +23,10 @@ from valence.db.engine import Database
 
 _COLUMNS = (
     'uuid', 'name', 'description', 'project_id', 'user_id', 'flavor_name',
-    'requirements', 'state', 'state_reason', 'state_since', 'managed_by',
-    'resource_path', 'power_state', 'boot_target', 'boot_enabled',
-    'processor_cores', 'processor_model', 'memory_mib', 'details',
-    'created_at', 'updated_at')
+    'requirements', 'state', 'state_reason', 'state_since', 'state_deadline',
+    'managed_by', 'resource_path', 'power_state', 'boot_target',
+    'boot_enabled', 'processor_cores', 'processor_model', 'memory_mib',
+    'details', 'created_at', 'updated_at')
 
 
 def _document(session: Any, uuid: str) -> dict[str, Any]:

@@ -101,23 +101,27 @@ def conditions(query: Mapping[str, Any],
 def page(request: Request, conn: sa.Connection, view: View,
          query: sa.Select[Any], table: Any,
          visible: Sequence[Any] = ()) -> Answer:
-    """One page of a collection, as the request asks for it."""
+    """One page of a collection, as the request asks for it.
+
+    :param query: without columns
+    """
     asked = request.query
     marker, key = asked.get('marker'), asked.get('sort_key')
+    if 'fields' in asked:
+        view = view.only(tuple(asked['fields']))
+    columns, bodies = view.columns, view.many
+    if conn.dialect.name == 'sqlite':
+        columns, bodies = [view.document(conn.dialect)], view.joined
     rows, more = listing.page(
-        conn, query, table, visible=visible,
+        conn, query.add_columns(table.c.uuid, *columns), table,
+        visible=visible,
         limit=asked.get('limit', request.settings.default_limit),
         marker=marker and marker.lower(),
         # The order of creation is that of the ids.
         key=None if key in (None, 'created_at') else table.c[key],
         descending=asked.get('sort_dir') == 'desc')
-    bodies = view.many(rows, request.url)
-    following = links.next_page(
-        request.url, view.collection, request.query_pairs,
-        bodies[-1]['uuid']) if more else None
-    fields = asked.get('fields')
-    if fields is not None:
-        keep = {*fields, 'links'}
-        bodies = [{name: value for name, value in body.items()
-                   if name in keep} for body in bodies]
-    return Answer({view.collection: bodies, 'next': following})
+    return Answer({
+        view.collection: bodies(rows, request.url),
+        'next': links.next_page(
+            request.url, view.collection, request.query_pairs, rows[-1][0])
+        if more else None})

@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which conductors are there, and which are alive?"""
 
+import functools
 from typing import Any
 
-import orjson
 import sqlalchemy as sa
 
 from valence.api import finding
 from valence.api.controllers import drivers
 from valence.api.request import Answer, Request
 from valence.api.views import View
-from valence.db import models
+from valence.db import documents, models
 
 _TABLE: Any = models.Conductor.__table__
 _C = _TABLE.c
@@ -20,7 +20,7 @@ def index(request: Request) -> Answer:
     """List conductors; the dead are forgotten after some time."""
     timeout = request.settings.conductor_timeout
     view = _view(timeout)
-    query = sa.select(*view.columns).where(
+    query = sa.select().where(
         *finding.conditions(request.query, {'host': _C.host}))
     wanted = request.query.get('alive')
     if wanted is not None:
@@ -38,21 +38,18 @@ def show(request: Request, conductor: str) -> Answer:
         return Answer(view.one(finder.find(conn, conductor), request.url))
 
 
+@functools.cache
 def _view(timeout: float) -> View:
     return View('conductors', {
         'uuid': _C.uuid,
         'host': _C.host,
         'pid': _C.pid,
         'version': _C.version,
-        'drivers': sa.type_coerce(_C.drivers, sa.Text),
+        # What the drivers can do is at /v1/drivers.
+        'drivers': documents.keys(_C.drivers),
         'alive': sa.case((drivers.alive(timeout), sa.true()),
                          else_=sa.false()),
         'heartbeat_at': _C.heartbeat_at,
         'started_at': _C.created_at,
         'stopped_at': _C.stopped_at,
-    }, _finish)
-
-
-def _finish(body: dict[str, Any]) -> None:
-    # What the drivers can do is at /v1/drivers.
-    body['drivers'] = sorted(orjson.loads(body['drivers']))
+    })

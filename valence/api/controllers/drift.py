@@ -30,9 +30,9 @@ VIEW = View('drift', {
     'updated_at': _C.updated_at,
 })
 
-_LIST = sa.select(*VIEW.columns).select_from(
+_LIST = sa.select().select_from(
     _TABLE.join(_PODS, _PODS.c.id == _C.pod_manager_id))
-_ONE = finding.Finder('difference', _LIST, _TABLE)
+_ONE = finding.Finder('difference', _LIST.add_columns(*VIEW.columns), _TABLE)
 _FILTERS = {'kind': _C.kind, 'state': _C.state}
 
 

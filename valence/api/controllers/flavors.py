@@ -35,7 +35,7 @@ _check_whole = validation.compile_body(schemas.CREATE)
 
 def index(request: Request) -> Answer:
     """List flavors."""
-    query = sa.select(*VIEW.columns).where(
+    query = sa.select().where(
         *finding.conditions(request.query, {'name': _C.name}))
     with request.database.read() as conn:
         return finding.page(request, conn, VIEW, query, flavors.FLAVORS)

@@ -34,9 +34,7 @@ class Resource:
 
     def __init__(self, model: Any, fields: tuple[str, ...], *,
                  node: Callable[[Any, Any], Any] | None = None,
-                 filters: tuple[str, ...] = (),
-                 finish: Callable[[dict[str, Any]], None] | None = None
-                 ) -> None:
+                 filters: tuple[str, ...] = ()) -> None:
         self.table = table = model.__table__
         c = table.c
         self.owned = node is not None
@@ -54,9 +52,10 @@ class Resource:
             'details': c.details,
             'created_at': c.created_at,
             'updated_at': c.updated_at,
-        }, finish)
+            **({'available': _available(c)} if 'pooled' in fields else {}),
+        })
         self.summary = view.without('details')
-        self.list = sa.select(*self.summary.columns).select_from(source)
+        self.list = sa.select().select_from(source)
         self.view = view
         self.finder = finding.Finder(
             str(table.name)[:-1], sa.select(*view.columns).select_from(source),
@@ -78,10 +77,9 @@ def _by_path(source: Any, c: Any) -> Any:
         _NODES.c.resource_path == c.resource_path))
 
 
-def _availability(body: dict[str, Any]) -> None:
-    body['available'] = (
-        body['pooled'] and body['state'] == 'free'
-        and body['node'] is None and not body['missing'])
+def _available(c: Any) -> Any:
+    return sa.and_(c.pooled, c.state == 'free', _CLAIMS.c.id.is_(None),
+                   c.missing_since.is_(None))
 
 
 _RACKS = Resource(
@@ -102,8 +100,7 @@ _DEVICES = Resource(
      'speed_mbps', 'model', 'zone_paths'),
     node=_by_claim,
     filters=('type', 'pooled', 'state', 'health', 'rack_path',
-             'system_path', 'model'),
-    finish=_availability)
+             'system_path', 'model'))
 _ZONES = Resource(models.Zone, ('device_paths', 'limits'))
 
 
@@ -195,8 +192,7 @@ def _conditions(conn: sa.Connection, resource: Resource,
     if 'claimed' in query:
         conditions.append(_null(_CLAIMS.c.id, not query['claimed']))
     if 'available' in query:
-        free = sa.and_(c.pooled, c.state == 'free', _CLAIMS.c.id.is_(None),
-                       c.missing_since.is_(None))
+        free = _available(c)
         conditions.append(free if query['available'] else sa.not_(free))
     return conditions
 

@@ -67,7 +67,7 @@ _ROW = scope.Finder(
     'node', sa.select(_C.id, _C.uuid, _C.project_id, _C.name, _C.description),
     _TABLE, _ALL_PROJECTS, by_name=True)
 _check_whole = validation.compile_body(schemas.WHOLE)
-_LIST = sa.select(*_SUMMARY.columns).select_from(_SOURCE)
+_LIST = sa.select().select_from(_SOURCE)
 _FILTERS = {'name': _C.name, 'state': _C.state,
             'power_state': _C.power_state, 'managed_by': _C.managed_by}
 
@@ -162,9 +162,10 @@ def action(request: Request, node: str) -> Answer:
     body = request.body
     if 'reset-state' in body:
         request.services.policy.check(_RESET_STATE, request.context)
-        return _ask(request, node, {
-            'active': remedies.verify, 'error': remedies.quarantine,
-        }[body['reset-state']['state']])
+        if body['reset-state']['state'] == 'active':
+            return _ask(request, node, remedies.verify)
+        return operations.ended_here(
+            _ask(request, node, remedies.quarantine))
     for name, function in (('attach', requests.attach),
                            ('detach', requests.detach)):
         if name in body:
@@ -172,13 +173,8 @@ def action(request: Request, node: str) -> Answer:
     if 'Reset' in body:
         return _ask(request, node, requests.power, body['Reset']['Type'])
     boot = body['Boot']
-    target = boot.get('Target')
-    if target is None:
-        if boot['Enabled'] != 'Disabled':
-            raise errors.BadRequest("'Boot.Target' is required",
-                                    field='Boot.Target')
-        target = 'None'
-    return _ask(request, node, requests.boot, target, boot['Enabled'])
+    return _ask(request, node, requests.boot, boot.get('Target', 'None'),
+                boot['Enabled'])
 
 
 def _ask(request: Request, ident: str, function: Any, *args: Any) -> Answer:

@@ -13,8 +13,8 @@ from valence import remedies, requests
 from valence.api import finding, preconditions, scope
 from valence.api.request import Answer, Request
 from valence.api.views import View
-from valence.common import errors, faultpoints
-from valence.db import models
+from valence.common import audit, errors, faultpoints
+from valence.db import documents, models
 
 _TABLE: Any = models.Operation.__table__
 _STEPS: Any = models.OperationStep.__table__
@@ -25,14 +25,6 @@ _KEY = re.compile(r'[\x20-\x7e]{1,255}')
 _ALL_PROJECTS = 'composable-hardware:operations:all_projects'
 
 
-def _finish(body: dict[str, Any]) -> None:
-    code, detail = body.pop('error_code'), body['error']
-    if code is None and detail is None:
-        body['error'] = None
-    else:
-        body['error'] = {'code': code, 'detail': detail}
-
-
 VIEW = View('operations', {
     'uuid': _C.uuid,
     'kind': _C.kind,
@@ -40,8 +32,9 @@ VIEW = View('operations', {
     'desired': _C.desired,
     'undoing': _C.undoing,
     'progress': _C.progress,
-    'error': _C.error,
-    'error_code': _C.error_code,
+    'error': sa.case((
+        sa.or_(_C.error_code.is_not(None), _C.error.is_not(None)),
+        documents.document({'code': _C.error_code, 'detail': _C.error}))),
     'node': _C.node_uuid,
     'pod_manager': _C.pod_manager_uuid,
     'project_id': _C.project_id,
@@ -58,14 +51,14 @@ VIEW = View('operations', {
     'acquired_at': _C.acquired_at,
     'lease_expires_at': _C.lease_expires_at,
     'not_before': _C.not_before,
-}, _finish)
+})
 _SUMMARY = VIEW.without('result')
 
 _ONE = scope.Finder('operation', sa.select(_C.id, *VIEW.columns), _TABLE,
                     _ALL_PROJECTS)
 _UUID = scope.Finder('operation', sa.select(_C.uuid), _TABLE,
                      _ALL_PROJECTS)
-_LIST = sa.select(*_SUMMARY.columns)
+_LIST = sa.select()
 _FILTERS = {'kind': _C.kind, 'state': _C.state}
 
 _STEP_NAMES = ('name', 'state', 'attempts', 'error', 'started_at',
@@ -117,7 +110,21 @@ def abandon(request: Request, operation: str) -> Answer:
 
     Its node is in error and keeps its devices.
     """
-    return _remedy(request, operation, remedies.abandon)
+    return ended_here(_remedy(request, operation, remedies.abandon),
+                      'abandoned')
+
+
+def ended_here(answer: Answer, code: str | None = None) -> Answer:
+    """Let the audit trail know that no conductor ends this operation.
+
+    :param code: why it failed, if it did
+    """
+    body = answer.body['operation']
+    audit.operation_ended(
+        {**body, 'node_uuid': body['node'],
+         'pod_manager_uuid': body['pod_manager']}, body['state'], code,
+        'valence-api')
+    return answer
 
 
 def _remedy(request: Request, ident: str,

@@ -19,22 +19,16 @@ from valence.api.controllers import drivers, operations
 from valence.api.request import Answer, Request
 from valence.api.schemas import pod_managers as schemas
 from valence.api.views import View
-from valence.common import errors
+from valence.common import audit, errors
 from valence.common.secret import Secret
-from valence.db import models, pod_managers
+from valence.db import documents, models, pod_managers
 
 _TABLE: Any = models.PodManager.__table__
 _C = _TABLE.c
 
 
-def _finish(body: dict[str, Any]) -> None:
-    # That there are credentials is all that is ever said about them.
-    body['authentication'] = (
-        [{'type': 'basic'}] if body['authentication'] else [])
-    retry_at = body.pop('retry_at')
-    body['breaker'] = {
-        'state': 'open' if retry_at else 'closed',
-        'failures': body.pop('failures'), 'retry_at': retry_at}
+class _NewURL(Exception):
+    """A patch leads to this URL; nobody looked at its address yet."""
 
 
 VIEW = View('pod_managers', {
@@ -42,15 +36,20 @@ VIEW = View('pod_managers', {
     'name': _C.name,
     'url': _C.url,
     'driver': _C.driver,
-    'authentication': _C.credentials.is_not(None),
+    # That there are credentials is all that is ever said about them.
+    'authentication': sa.case(
+        (_C.credentials.is_(None), documents.array()),
+        else_=documents.array(
+            documents.document({'type': sa.literal('basic')}))),
     'ca_certificates': _C.ca_certificates,
     'verify_tls': _C.verify_tls,
     'connection_properties': _C.connection_properties,
     'status': _C.status,
     'status_reason': _C.status_reason,
     'draining': _C.draining,
-    'failures': _C.failures,
-    'retry_at': _C.retry_at,
+    'breaker': documents.document({
+        'state': sa.case((_C.retry_at.is_(None), 'closed'), else_='open'),
+        'failures': _C.failures, 'retry_at': _C.retry_at}),
     'product': _C.product,
     'capabilities': _C.capabilities,
     'last_sync_at': _C.last_sync_at,
@@ -58,14 +57,14 @@ VIEW = View('pod_managers', {
     'operation': _C.operation_uuid,
     'created_at': _C.created_at,
     'updated_at': _C.updated_at,
-}, _finish)
+})
 _SUMMARY = VIEW.without('ca_certificates', 'connection_properties')
 
 _ONE = finding.Finder('pod manager', sa.select(*VIEW.columns), _TABLE,
                       by_name=True)
 _ROW = finding.Finder('pod manager', sa.select(_TABLE), _TABLE,
                       by_name=True)
-_LIST = sa.select(*_SUMMARY.columns)
+_LIST = sa.select()
 _check_whole = validation.compile_body(schemas.WHOLE)
 _FILTERS = {'name': _C.name, 'driver': _C.driver, 'url': _C.url,
             'status': _C.status}
@@ -117,8 +116,7 @@ def update(request: Request, pod_manager: str) -> Answer:
     Credentials are bound to the host they were given for: whoever changes
     that has to give them again.
     """
-    for url in _urls(request):
-        _check_address(request, url)
+    permitted = set()
 
     def change(conn: sa.Connection) -> str:
         row = _ROW.find(conn, pod_manager, lock=True)
@@ -129,6 +127,8 @@ def update(request: Request, pod_manager: str) -> Answer:
         patch = {name: after.get(name) for name in before
                  if name not in after or after[name] != before[name]}
         changes = _endpoint_values(request, patch)
+        if 'url' in changes and changes['url'] not in permitted:
+            raise _NewURL(changes['url'])
         for name in ('name', 'draining'):
             if name in patch:
                 changes[name] = patch[name]
@@ -151,7 +151,13 @@ def update(request: Request, pod_manager: str) -> Answer:
         pod_managers.update(conn, row.uuid, changes)
         return str(row.uuid)
 
-    return show(request, request.database.run(change))
+    while True:
+        try:
+            return show(request, request.database.run(change))
+        except _NewURL as found:
+            # Out of the transaction, which must not wait for a DNS.
+            _check_address(request, str(found))
+            permitted.add(str(found))
 
 
 def delete(request: Request, pod_manager: str) -> Answer:
@@ -160,13 +166,15 @@ def delete(request: Request, pod_manager: str) -> Answer:
     Refused while it has nodes or operations under way, unless forced: then
     they are forgotten as well. Hardware is left alone in any case.
     """
-    def forget(conn: sa.Connection) -> None:
+    def forget(conn: sa.Connection) -> list[dict[str, Any]]:
         row = _ROW.find(conn, pod_manager, lock=True)
         _check_unchanged(request, conn, row)
-        pod_managers.delete(conn, row.uuid,
-                            request.query.get('force', False))
+        return pod_managers.delete(conn, row.uuid,
+                                   request.query.get('force', False))
 
-    request.database.run(forget)
+    for operation in request.database.run(forget):
+        audit.operation_ended(operation, 'failed', 'pod_manager_gone',
+                              'valence-api')
     return Answer()
 
 
@@ -262,19 +270,6 @@ def _endpoint_values(request: Request, body: dict[str, Any]
                 field='verify_tls', code='insecure_tls_not_allowed')
         values['verify_tls'] = body['verify_tls']
     return values
-
-
-def _urls(request: Request) -> list[str]:
-    """The URLs that a patch may give a pod manager.
-
-    Looked at before the transaction, which must not wait for a DNS.
-    """
-    given = ([one.get('value') for one in request.body
-              if one['path'] == '/url']
-             if patches.is_json_patch(request.environ)
-             else [request.body.get('url')])
-    return [endpoints.normalise_url(url, request.settings.allow_http)
-            for url in given if isinstance(url, str)]
 
 
 def _check_address(request: Request, url: str) -> None:
