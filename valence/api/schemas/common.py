@@ -84,9 +84,12 @@ def body(properties: Schema, *, required: tuple[str, ...] = (),
     return schema
 
 
-def patch(properties: Schema) -> Schema:
-    """A merge patch (RFC 7396) of these fields."""
-    return body(properties, minProperties=1)
+def patch(title: str, properties: Schema) -> Schema:
+    """A merge patch (RFC 7396) of these fields.
+
+    :param title: its name in the OpenAPI document
+    """
+    return body(properties, minProperties=1, title=title)
 
 
 def nullable(schema: Schema) -> Schema:

@@ -25,7 +25,7 @@ CREATE = body({
     'properties': PROPERTIES,
 }, required=('name', 'properties'))
 
-UPDATE = patch({
+UPDATE = patch('FlavorPatch', {
     'name': NAME,
     'description': DESCRIPTION,
     'properties': PROPERTIES_PATCH,

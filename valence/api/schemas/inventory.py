@@ -22,12 +22,15 @@ from valence.api.schemas.common import (
 from valence.common.devices import DeviceState, DeviceType
 
 _PATH = {'type': 'string', 'minLength': 1, 'maxLength': 512}
+_TYPE: Schema = {'enum': [kind.value for kind in DeviceType]}
+_STATE: Schema = {'enum': [state.value for state in DeviceState]}
 _COMMON = {
     'pod_manager': IDENT,
     'name': WORD,
     'resource_path': _PATH,
     'missing': BOOLEAN,
 }
+
 
 def _hardware(title: str, **fields: Schema) -> Schema:
     return resource(title, {
@@ -65,9 +68,9 @@ SYSTEM = _hardware(
 
 DEVICE = _hardware(
     'Device',
-    type={'enum': [kind.value for kind in DeviceType]},
+    type=_TYPE,
     pooled=BOOLEAN,
-    state={'enum': [state.value for state in DeviceState]},
+    state=_STATE,
     available=BOOLEAN,
     health=nullable(TEXT),
     rack_path=nullable(TEXT),
@@ -97,23 +100,22 @@ SYSTEMS = listing(
 
 DEVICES = listing(
     DEVICE_PAGE, 'name', 'type', **_COMMON,
-    type={'enum': [kind.value for kind in DeviceType]},
-    state={'enum': [state.value for state in DeviceState]},
-    pooled=BOOLEAN, health=WORD, model=WORD, rack_path=_PATH,
-    system_path=_PATH, node=UUID, claimed=BOOLEAN, available=BOOLEAN)
+    type=_TYPE, state=_STATE, pooled=BOOLEAN, health=WORD, model=WORD,
+    rack_path=_PATH, system_path=_PATH, node=UUID, claimed=BOOLEAN,
+    available=BOOLEAN)
 
 ZONES = listing(
     ZONE_PAGE, 'name', **_COMMON)
 
 USAGE = body({
     'pod_manager': IDENT,
-    'type': {'enum': [kind.value for kind in DeviceType]},
+    'type': _TYPE,
 })
 
 USAGE_ANSWER = closed({'usage': array(closed({
     'pod_manager': UUID,
     'pod_manager_name': TEXT,
-    'type': {'enum': [kind.value for kind in DeviceType]},
+    'type': _TYPE,
     'total': COUNT,
     'free': COUNT,
     'used': COUNT,

@@ -49,7 +49,7 @@ CREATE = body({
     description='an object with exactly one of flavor and properties')
 
 _CHANGEABLE: Schema = {'name': NAME, 'description': DESCRIPTION}
-UPDATE = patch(_CHANGEABLE)
+UPDATE = patch('NodePatch', _CHANGEABLE)
 #: What may remain after a patch.
 WHOLE = body(_CHANGEABLE, required=('name',))
 
@@ -60,7 +60,9 @@ ACTION = body({
     'Boot': body({
         'Enabled': {'enum': ['Once', 'Continuous', 'Disabled']},
         'Target': {'enum': BOOT_TARGETS},
-    }, required=('Enabled',)),
+    }, required=('Enabled',), **{
+        'if': {'properties': {'Enabled': {'enum': ['Disabled']}}},
+        'else': {'required': ['Target']}}),
     'attach': _DEVICE,
     'detach': _DEVICE,
     'reset-state': body({'state': {'enum': ['active', 'error']}},

@@ -71,7 +71,7 @@ CREATE = body({
     'connection_properties': {**OPEN, 'maxProperties': 100},
 }, required=('name', 'url'))
 
-UPDATE = patch({
+UPDATE = patch('PodManagerPatch', {
     'name': NAME,
     'url': _URL,
     'authentication': {**_AUTHENTICATION, 'type': ['array', 'null']},

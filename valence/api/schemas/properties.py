@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How are a node's requirements written, in a flavor or in a request?"""
 
+from collections.abc import Iterable
 from typing import Any
 
 from valence.api.schemas.common import Schema, body
@@ -30,6 +31,11 @@ def _number(most: int) -> Schema:
     }
 
 
+def _any_case(words: Iterable[str]) -> str:
+    return '|'.join(''.join(f'[{letter.upper()}{letter}]' for letter in word)
+                    for word in words)
+
+
 def _part(**fields: Schema) -> Schema:
     return body(fields, minProperties=1)
 
@@ -39,7 +45,11 @@ PROPERTIES: Schema = _part(
     processor=_part(total_cores=_number(_MAX_CORES), model=_WORD),
     pci_device=body({'type': {
         'type': 'array', 'minItems': 1, 'maxItems': _MAX_DEVICES,
-        'items': {'type': 'string', 'minLength': 1, 'maxLength': 32},
+        'items': {
+            'type': 'string',
+            'pattern': f'^({_any_case(devices.PCI_TYPES)})(?![\\s\\S])',
+            'description': 'one of ' + ', '.join(devices.PCI_TYPES)
+                           + ', in upper or lower case'},
         'description': 'device types, one entry for each device',
     }}, required=('type',)),
 )
@@ -86,7 +96,7 @@ def normalise(properties: dict[str, Any], field: str = 'properties'
     nothing remains.
 
     :param properties: valid by :data:`PROPERTIES`
-    :raises BadRequest: a number or a device type that there is not
+    :raises BadRequest: a number that is too large
     """
     result: dict[str, Any] = {
         part: dict(values) for part, values in properties.items()}
@@ -101,12 +111,6 @@ def normalise(properties: dict[str, Any], field: str = 'properties'
                     field=f'{field}.{part}.{name}')
             result[part][name] = number
     if 'pci_device' in result:
-        kinds = [kind.lower() for kind in result['pci_device']['type']]
-        for index, kind in enumerate(kinds):
-            if kind not in devices.PCI_TYPES:
-                at = f'{field}.pci_device.type.{index}'
-                raise errors.BadRequest(
-                    f'{at!r} must be one of '
-                    + ', '.join(devices.PCI_TYPES), field=at)
-        result['pci_device'] = {'type': sorted(kinds)}
+        result['pci_device'] = {'type': sorted(
+            kind.lower() for kind in result['pci_device']['type'])}
     return result

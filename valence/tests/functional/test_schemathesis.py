@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """No request that the document allows, or nearly, finds a hole in the API."""
 
+import collections
 import json
 import os
 import pathlib
@@ -12,32 +13,37 @@ import bcrypt
 import testtools
 
 from valence.tests.functional.processes import (
+    PATIENCE,
     Deployment,
     Simulator,
     script,
 )
 
 _CONFIG = pathlib.Path(__file__).with_name('schemathesis.toml')
+_CHECKS = pathlib.Path(__file__).with_name('fuzz_checks.py')
 _PASSWORD = 'correct horse'
 
-_ALL = 'examples,coverage,fuzzing,stateful'
+#: In the phase coverage an operation has some sixty cases more that follow
+#: from its schemas. Who may do next to nothing mostly hears 403. The
+#: administrator, who may remove the pod manager, comes last.
+PERSONAS = {'nobody': 'fuzzing', 'reader': 'fuzzing',
+            'member': 'examples,coverage,fuzzing',
+            'admin': 'examples,coverage,fuzzing'}
 
-#: Random cases for each operation, and the phases, by persona. In the phase
-#: coverage an operation has some sixty more that follow from its schemas.
-#: Who may do next to nothing mostly hears 403. The administrator, who may
-#: remove the pod manager, comes last.
-PERSONAS = {'nobody': (15, 'fuzzing'), 'reader': (15, 'fuzzing,stateful'),
-            'member': (25, _ALL), 'admin': (25, _ALL)}
+#: Seconds that one run may take, and more for each case.
+_LEAST, _EACH = 1800, 10
 
-#: Seconds that one persona may take, and more for each case.
-_PATIENCE, _EACH = 600, 10
+#: How often scenarios may be drawn until no link is left out.
+_ROUNDS = 20
 
 
 class Schemathesis(testtools.TestCase):
     """Every operation, by everybody, against a real process.
 
-    VALENCE_TEST_FUZZ=1000 makes it that many cases for each operation and
-    persona; VALENCE_TEST_FUZZ_REPORT names a file for the figures.
+    VALENCE_TEST_FUZZ=1000 makes it that many random cases for each
+    operation instead of 100, all personas together;
+    VALENCE_TEST_FUZZ_SEED=N draws others than usual;
+    VALENCE_TEST_FUZZ_REPORT names a file for the figures.
     """
 
     def setUp(self) -> None:
@@ -58,49 +64,96 @@ class Schemathesis(testtools.TestCase):
         self.client = self.deployment.start_api(
             config, auth=('admin', _PASSWORD))
         self.conductor, = self.deployment.start_conductors(self.client, 1)
-        self.client.register(self.useFixture(Simulator()))
+        # More than scenarios use up, which seldom give anything back.
+        self.pod = self.useFixture(Simulator('--compute', '400'))
+        self.client.register(self.pod)
         self.client.post('/v1/flavors', {'name': 'small', 'properties': {
             'processor': {'total_cores': 1}}})
+        document = self.client.get('/v1/openapi.json')
+        # What it had from the API itself, it would not ask for again.
+        self.document = directory / 'openapi.json'
+        self.document.write_text(json.dumps(document))
+        #: Where the links of each operation lead.
+        self.links = {
+            operation['operationId']: {
+                link['operationId']
+                for answer in operation['responses'].values()
+                for link in answer.get('links', {}).values()}
+            for path in document['paths'].values()
+            for operation in path.values()}
+        self.seed = int(os.environ.get('VALENCE_TEST_FUZZ_SEED', 1))
+        self.runs: list[dict[str, Any]] = []
+        self.counted: dict[str, Any] = collections.defaultdict(
+            collections.Counter)
 
-    def fuzz(self, user: str, cases: int, phases: str) -> dict[str, Any]:
-        """One persona's run; its summary."""
-        report = pathlib.Path(self.deployment.directory, f'{user}.json')
+    def fuzz(self, user: str, cases: int, phases: str,
+             *options: str) -> None:
+        """One run as one persona; what it counted is added up."""
+        report, figures = (
+            pathlib.Path(self.deployment.directory, f'{user}.{kind}')
+            for kind in ('report', 'figures'))
         done = subprocess.run(
             [script('st'), '--config-file', str(_CONFIG), '--no-color',
-             'run', f'{self.client.url}/v1/openapi.json',
+             'run', str(self.document), '--url', self.client.url,
              '--auth', f'{user}:{_PASSWORD}', '--checks', 'all',
-             '--phases', phases,
+             '--phases', phases, '--request-timeout', str(PATIENCE),
              # Python 3.11 cannot compile in several threads at a time.
              '--max-examples', str(cases), '--workers', '1', '--no-shrink',
+             '--seed', str(self.seed + len(self.runs)),
              '--warnings', 'off', '--generation-database', 'none',
-             '--report', 'json', '--report-json-path', str(report)],
+             '--report', 'json', '--report-json-path', str(report),
+             *options],
             cwd=self.deployment.directory,
-            timeout=_PATIENCE + cases * _EACH, text=True,
+            timeout=_LEAST + cases * _EACH, text=True,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            env={**os.environ, 'NO_PROXY': '127.0.0.1'})
+            env={**os.environ, 'NO_PROXY': '127.0.0.1',
+                 'SCHEMATHESIS_HOOKS': str(_CHECKS),
+                 'VALENCE_FUZZ_FIGURES': str(figures),
+                 'VALENCE_FUZZ_POD': self.pod.url})
         if done.returncode:
             raise AssertionError(f'as {user}:\n{done.stdout}')
         summary = json.loads(report.read_text())
         self.assertEqual('completed', summary['stop_reason'])
-        self.assertEqual(summary['operations']['total'],
-                         summary['operations']['tested'])
-        return {'persona': user, 'cases_asked_for': cases,
-                'operations': summary['operations']['tested'],
-                'cases': summary['test_cases']['generated'],
-                'seconds': round(summary['running_time'], 1)}
+        counted: dict[str, dict[str, int]] = json.loads(figures.read_text())
+        for name, counts in counted.items():
+            self.counted[name].update(counts)
+        self.runs.append({
+            'persona': user, 'phases': phases,
+            'cases': sum(counted['cases'].values()),
+            'seconds': round(summary['running_time'], 1)})
+
+    def follow_links(self, scenarios: int) -> None:
+        """Scenarios, until each link has been followed.
+
+        That is, what it leads to was found by an id that an answer had.
+        """
+        missing = set().union(*self.links.values())
+        for _ in range(_ROUNDS):
+            names = missing | {name for name, links in self.links.items()
+                               if links & missing}
+            self.fuzz('admin', scenarios, 'stateful', *(
+                option for name in sorted(names)
+                for option in ('--include-operation-id', name)))
+            missing -= set(self.counted['followed'])
+            if not missing:
+                return
+        raise AssertionError(f'no link was followed to {missing}')
 
     def test_every_persona(self) -> None:
-        more = int(os.environ.get('VALENCE_TEST_FUZZ', 0))
-        figures = [self.fuzz(user, more or cases, _ALL if more else phases)
-                   for user, (cases, phases) in PERSONAS.items()]
+        least = int(os.environ.get('VALENCE_TEST_FUZZ', 100))
+        self.follow_links(least // 2)
+        for user, phases in PERSONAS.items():
+            self.fuzz(user, -(-least // len(PERSONAS)), phases)
         for process in (self.deployment.api, self.conductor):
             self.assertTrue(process.alive(), process.log)
             self.assertNotIn('Traceback', process.log)
-        # Each operation had a hundred, all personas together.
-        self.assertLessEqual(100, sum(
-            one['cases'] for one in figures) / figures[0]['operations'])
+        cases = self.counted['cases']
+        self.assertEqual([], [name for name in self.links
+                              if cases[name] < least])
         target = os.environ.get('VALENCE_TEST_FUZZ_REPORT')
         if target:
             pathlib.Path(target).write_text(json.dumps({
-                'python': sys.version.split()[0], 'personas': figures},
-                indent=2) + '\n')
+                'python': sys.version.split()[0], 'asked_for': least,
+                'seed': self.seed, 'total': sum(cases.values()),
+                'runs': self.runs,
+                **self.counted}, indent=1) + '\n')

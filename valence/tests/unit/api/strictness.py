@@ -20,7 +20,8 @@ _TYPES = {'array', 'boolean', 'integer', 'null', 'number', 'object', 'string'}
 #: Which keywords go with which type; with any type the last.
 _KEYWORDS = {
     'object': {'properties', 'required', 'additionalProperties',
-               'minProperties', 'maxProperties', 'propertyNames'},
+               'minProperties', 'maxProperties', 'propertyNames', 'if',
+               'else'},
     'array': {'items', 'minItems', 'maxItems', 'uniqueItems'},
     'string': {'pattern', 'minLength', 'maxLength', 'format'},
     'integer': {'minimum', 'maximum'},

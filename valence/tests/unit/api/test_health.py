@@ -37,10 +37,10 @@ class ProbeTest(unittest.TestCase):
             if len(looks) > 1:
                 raise ConnectionError('gone')
 
-        probe = health.Probe('part', look, keep=60)
+        probe = health.Probe('part', look, patience=60, keep=60)
         self.assertEqual([True] * 3, [probe.answers() for _ in range(3)])
         self.assertEqual([1], looks)
-        probe = health.Probe('part', look, keep=0)
+        probe = health.Probe('part', look, patience=60, keep=0)
         self.assertFalse(probe.answers())
         self.assertFalse(probe.answers())
         self.assertEqual(3, len(looks))

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from valence.api import patches
+from valence.common.addresses import AddressPolicy
+from valence.db import models
 from valence.tests.unit.api import base
 
 _URL = '/v1/flavors/small'
@@ -150,6 +152,38 @@ class JSONPatchTest(base.ApiTest):
             self.patch({'op': 'add', 'path': '/authentication/0',
                         'value': {'type': 'basic'}}, url=url),
             400, 'invalid_request', 'authentication.0.auth_items')
+
+    def test_however_a_url_comes_about_its_address_is_looked_at(self):
+        client = base.Client(self.make_app(
+            address_policy=AddressPolicy((), ())))
+        denied = 'https://169.254.169.254'
+        self.conductor()
+        uuid = self.pod_manager(
+            url='https://192.0.2.1',
+            connection_properties={'a': {'b': denied}})
+        url = f'/v1/pod_managers/{uuid}'
+        for operations in (
+                [{'op': 'replace', 'path': '/url', 'value': denied}],
+                [{'op': 'add', 'path': '/url', 'value': denied}],
+                [{'op': 'copy', 'path': '/url',
+                  'from': '/connection_properties/a/b'}],
+                [{'op': 'move', 'path': '/url',
+                  'from': '/connection_properties/a/b'}],
+                [{'op': 'replace', 'path': '/name', 'value': denied},
+                 {'op': 'copy', 'from': '/name', 'path': '/url'},
+                 {'op': 'replace', 'path': '/name', 'value': 'pod'}]):
+            with self.subTest(operations):
+                self.assert_error(client.patch(
+                    url, operations,
+                    content_type='application/json-patch+json'),
+                    400, 'address_denied', 'url')
+        self.assert_error(client.patch(url, {'url': denied}), 400,
+                          'address_denied', 'url')
+        self.assertEqual('https://192.0.2.1', client.get(url).json['url'])
+        # What is as it was is not looked up again.
+        self.update(models.PodManager, uuid, url=denied)
+        self.assertEqual(200, client.patch(url, {
+            'url': denied, 'draining': True}).status)
 
 
 class MergeTest(base.unittest.TestCase):

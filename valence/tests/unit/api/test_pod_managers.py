@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
+import json
+
 import sqlalchemy as sa
 
+from valence.common import audit
 from valence.db import models
 from valence.db.types import utcnow
 from valence.tests.unit.api import base
@@ -246,8 +249,16 @@ class ChangeTest(base.ApiTest):
         self.claim(node, self.device(pod))
         operation = self.operation(pod_manager_uuid=pod, node_uuid=node,
                                    state='running', epoch=3)
-        answer = self.client.delete(f'/v1/pod_managers/{pod}?force=true')
+        audit.enable(True)
+        self.addCleanup(audit.enable, False)
+        with self.assertLogs('valence.audit', 'INFO') as logs:
+            answer = self.client.delete(f'/v1/pod_managers/{pod}?force=true')
         self.assertEqual(204, answer.status, answer.body)
+        event = json.loads(logs.records[0].getMessage())
+        self.assertEqual(
+            (operation, 'valence-api', 'failure', 'pod_manager_gone'),
+            (event['operation'], event['observer']['id'], event['outcome'],
+             event['reason']['reasonCode']))
         self.assertEqual(404, self.client.get(f'/v1/nodes/{node}').status)
         ended = self.client.get(f'/v1/operations/{operation}').json
         self.assertEqual(('failed', 'pod_manager_gone'), (

@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """What an operator sees of, and does about, things that went wrong."""
 
+import json
+
 import sqlalchemy as sa
 
+from valence.common import audit
 from valence.db import models
 from valence.db.types import utcnow
 from valence.tests.unit.api import base
@@ -16,6 +19,8 @@ class _WaysOut(base.ApiTest):
 
     def setUp(self):
         super().setUp()
+        audit.enable(True)
+        self.addCleanup(audit.enable, False)
         self.pod = self.pod_manager()
         self.compute = self.device(self.pod, type='compute',
                                    processor_cores=1)
@@ -24,6 +29,17 @@ class _WaysOut(base.ApiTest):
 
     def show(self):
         return self.client.get(f'/v1/nodes/{self.uuid}', **self.admin).json
+
+    def assert_audited(self, logs, operation, code):
+        """The end comes first, then the request that brought it about."""
+        ended, asked = [json.loads(record.getMessage())
+                        for record in logs.records]
+        self.assertEqual(
+            (operation, 'valence-api', self.uuid, code),
+            (ended['operation'], ended['observer']['id'],
+             ended['target']['id'], ended['reason']['reasonCode']))
+        self.assertEqual((operation, 'pending'),
+                         (asked['operation'], asked['outcome']))
 
 
 class OperationsTest(_WaysOut):
@@ -91,11 +107,13 @@ class OperationsTest(_WaysOut):
                     state_deadline=utcnow(100))
         self.assertIsNotNone(self.show()['state_deadline'])
         self.assert_error(self.post(operation, 'abandon'), 403, 'forbidden')
-        response = self.post(operation, 'abandon', **self.admin)
+        with self.assertLogs('valence.audit', 'INFO') as logs:
+            response = self.post(operation, 'abandon', **self.admin)
         self.assertEqual(202, response.status, response.body)
         body = response.json['operation']
         self.assertEqual(('failed', 'abandoned'),
                          (body['state'], body['error']['code']))
+        self.assert_audited(logs, operation, 'abandoned')
         node = self.show()
         self.assertEqual(('error', None, None), (
             node['state'], node['operation'], node['state_deadline']))
@@ -112,8 +130,11 @@ class ResetStateTest(_WaysOut):
             {'reset-state': {'state': state}}, **(headers or self.admin))
 
     def test_to_error_and_back(self):
-        response = self.reset('error')
+        with self.assertLogs('valence.audit', 'INFO') as logs:
+            response = self.reset('error')
         self.assertEqual(202, response.status, response.body)
+        self.assert_audited(logs, response.json['operation']['uuid'],
+                            'succeeded')
         self.assertEqual(('quarantine', 'succeeded', 'error'), (
             response.json['operation']['kind'],
             response.json['operation']['state'],
