@@ -13,7 +13,7 @@ from typing import Any
 
 from demo_services import OPENER, DemoError, say
 
-DONE_WITHIN = 120       # seconds until an operation must have ended
+DONE_WITHIN = 300       # seconds until an operation must have ended
 
 POD = 'demo-pod'
 FLAVOR = 'demo'
@@ -50,7 +50,7 @@ class Api:
         request = urllib.request.Request(
             self.url + path, data, headers, method=method)
         try:
-            with OPENER.open(request, timeout=30) as answer:
+            with OPENER.open(request, timeout=DONE_WITHIN) as answer:
                 return answer.status, decode(answer.read())
         except urllib.error.HTTPError as answer:
             with answer:

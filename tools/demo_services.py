@@ -22,8 +22,11 @@ import urllib.error
 import urllib.request
 
 BIN = pathlib.Path(sys.executable).parent
-READY_WITHIN = 30       # seconds until a started service must answer
+READY_WITHIN = 180      # seconds until a started service must answer
 STOP_WITHIN = 10        # seconds a service may take to stop
+# Below those that the system gives to connections: what is free now has to
+# be free when the service listens.
+API_PORTS, POD_PORTS = range(10000, 15000), range(15000, 20000)
 
 # No proxy from the environment: everything is on this machine.
 OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -129,7 +132,8 @@ def configure(state: State) -> tuple[str, str]:
 
     known = state.credentials()
     # The pod manager stays the same pod manager while its URL does.
-    api, pod = free_port(), free_port(state.simulator_conf)
+    api = free_port(API_PORTS)
+    pod = free_port(POD_PORTS, state.simulator_conf)
     key = state.path / 'fernet.key'
     if not key.exists():
         state.write(key.name, base64.urlsafe_b64encode(
@@ -168,21 +172,21 @@ ledger = {path}/ledger.jsonl
     return f'http://127.0.0.1:{api}', f'http://127.0.0.1:{pod}'
 
 
-def free_port(used_before: pathlib.Path | None = None) -> int:
+def free_port(among: range, used_before: pathlib.Path | None = None) -> int:
     """A free loopback port: the one in a configuration file, if it is."""
-    wanted = 0
+    wanted = [secrets.choice(among) for _ in range(100)]
     if used_before and used_before.exists():
         for line in used_before.read_text().splitlines():
             if line.startswith('port = '):
-                wanted = int(line.removeprefix('port = '))
-    for port in (wanted, 0):
+                wanted.insert(0, int(line.removeprefix('port = ')))
+    for port in wanted:
         with socket.socket() as listener:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 listener.bind(('127.0.0.1', port))
             except OSError:
                 continue
-            return int(listener.getsockname()[1])
+            return port
     raise DemoError('There is no free port on 127.0.0.1.')
 
 

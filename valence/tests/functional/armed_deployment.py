@@ -34,6 +34,8 @@ LEASE = 3.0
 #: its lease is over and somebody else may have gone on.
 SLEEP = {'conductor': LEASE + 0.7, 'api': 0.7}
 _API_POINTS = ('K0', 'K1', 'K2')
+#: Seconds until a request without an answer is sent again.
+_ANSWER = PATIENCE / 3
 
 
 class PatientClient(Client):
@@ -55,7 +57,7 @@ class PatientClient(Client):
         while True:
             try:
                 answer = self.session.request(
-                    method, self.url + path, json=body, timeout=5,
+                    method, self.url + path, json=body, timeout=_ANSWER,
                     headers=headers if method != 'GET' else {}, **more)
                 # An error that was raised at a fault point is the API's
                 # only reason for a 5xx.
@@ -91,7 +93,7 @@ class ArmedDeployment(Deployment):
                        'workers': workers, 'threads_per_pod': 8})
         self._test = test
         self._pods = pods
-        self._processes = processes
+        self._count = processes
         self._workers = workers
         self._wakes = wakes
         self._excused = 0
@@ -107,9 +109,9 @@ class ArmedDeployment(Deployment):
         wait_for('the API answers', lambda: self.client.request(
             'GET', '/').ok)
         self.conductors = [self.start_conductor()
-                           for _ in range(self._processes)]
+                           for _ in range(self._count)]
         wait_for('the conductors are up', lambda: len(
-            living(self.client)) == self._processes * self._workers)
+            living(self.client)) == self._count * self._workers)
         self.uuids = {
             name: self.client.register(pod, name)['uuid']
             for name, pod in self.pods.items()}
@@ -163,11 +165,11 @@ class ArmedDeployment(Deployment):
 
     # What happened
 
-    def settle(self, timeout: float = 120.0) -> dict[str, dict[str, Any]]:
+    def settle(self) -> dict[str, dict[str, Any]]:
         """All operations that were ever accepted, once all is quiet."""
         self._ended |= oracle.settle(
             self.client, [uuid for uuid in self.client.accepted
-                          if uuid not in self._ended], timeout)
+                          if uuid not in self._ended])
         return self._ended
 
     def violations(self, refusals: bool = False) -> list[str]:

@@ -22,6 +22,8 @@ from valence.tests.functional import backends, processes
 
 _ROOT = pathlib.Path(__file__).resolve().parents[3]
 _REQUIREMENTS = pathlib.Path(__file__).with_name('keystone-requirements.txt')
+#: Seconds that making the environment may take, over a slow network.
+_MAKING = 5 * processes.PATIENCE
 
 # Keystone reads the command line, so nothing may be left on it.
 _SERVE = """
@@ -65,12 +67,12 @@ def environment(test: testtools.TestCase) -> pathlib.Path:
             stamp.unlink(missing_ok=True)
             shutil.rmtree(venv, ignore_errors=True)
             subprocess.run([sys.executable, '-m', 'venv', str(venv)],
-                           check=True, timeout=300)
+                           check=True, timeout=_MAKING)
             done = subprocess.run(
                 [str(venv / 'bin/python'), '-m', 'pip', 'install',
                  '--quiet', '--disable-pip-version-check', '--no-input',
                  '-r', str(_REQUIREMENTS)],
-                text=True, capture_output=True, timeout=300)
+                text=True, capture_output=True, timeout=_MAKING)
             if done.returncode:
                 backends.missing(
                     test, 'Keystone from PyPI (' + ' '.join(
@@ -191,18 +193,20 @@ enabled = false
     def revoke(self, token: str) -> None:
         self._session.delete(
             f'{self.url}/auth/tokens', headers={'X-Subject-Token': token},
-            timeout=30).raise_for_status()
+            timeout=processes.PATIENCE).raise_for_status()
 
     def _issue(self, auth: dict[str, Any]) -> str:
-        answer = self._session.post(f'{self.url}/auth/tokens',
-                                    json={'auth': auth}, timeout=30)
+        answer = self._session.post(
+            f'{self.url}/auth/tokens', json={'auth': auth},
+            timeout=processes.PATIENCE)
         answer.raise_for_status()
         return answer.headers['X-Subject-Token']
 
     def _call(self, method: str, path: str, body: Any = None,
               token: str | None = None) -> Any:
         answer = self._session.request(
-            method, self.url + path, json=body, timeout=30,
+            method, self.url + path, json=body,
+            timeout=processes.PATIENCE,
             headers={'X-Auth-Token': token} if token else None)
         if not answer.ok:
             raise AssertionError(f'{method} {path}: {answer.status_code} '
@@ -216,7 +220,7 @@ enabled = false
         done = subprocess.run(
             [str(self._bin / 'keystone-manage'), '--config-file',
              self._config, *arguments, *owner], text=True,
-            capture_output=True, timeout=120)
+            capture_output=True, timeout=processes.PATIENCE)
         if done.returncode:
             raise AssertionError(f'{arguments}: {done.stderr}')
 
@@ -224,6 +228,7 @@ enabled = false
         if not self.process.alive():
             raise AssertionError(f'Keystone ended: {self.process.log}')
         try:
-            return self._session.get(self.url, timeout=5).ok
+            return self._session.get(
+                self.url, timeout=processes.PATIENCE).ok
         except requests.ConnectionError:
             return False

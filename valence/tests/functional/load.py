@@ -27,13 +27,16 @@ POD = ('--zones', '1', '--compute', '12', '--nvme', '24', '--gpu', '0',
        '--nic', '0', '--latency', '0.01', '--power-delay', '0')
 PROPERTIES = {'processor': {'total_cores': 1},
               'pci_device': {'type': ['nvme']}}
+#: Seconds that a conductor owns an operation. With less, a slow machine loses
+#: it again and again between acquiring it and the call to the hardware.
+LEASE = 10
 #: After these a user asks again, and their codes.
 UNAVAILABLE = {503: 'service_unavailable', 507: 'insufficient_storage'}
 TERMINAL = ('succeeded', 'failed', 'cancelled')
 
 
 class User(threading.Thread):
-    """Makes nodes, turns some on, and deletes most."""
+    """Makes nodes, turns some on, and deletes most, others only later."""
 
     def __init__(self, url: str, name: str, stop: threading.Event) -> None:
         super().__init__(name=name, daemon=True)
@@ -44,6 +47,8 @@ class User(threading.Thread):
         self.accepted: dict[str, float] = {}
         self.answers: collections.Counter[int] = collections.Counter()
         self.broken: list[str] = []
+        #: Nodes that were not deleted.
+        self.kept: list[str] = []
         self._keys = 0
 
     def run(self) -> None:
@@ -58,6 +63,9 @@ class User(threading.Thread):
     def _life(self, node: str) -> None:
         if not self.ask('POST', '/v1/nodes', {
                 'name': node, 'properties': PROPERTIES}, ended=True):
+            # However long this goes on, what is kept does not fill the pod.
+            self.kept = [one for one in self.kept if not self.ask(
+                'DELETE', f'/v1/nodes/{one}', ended=True)]
             self.stop.wait(0.1)
             return
         if self.random.random() < 0.4:
@@ -66,6 +74,8 @@ class User(threading.Thread):
         if self.random.random() < 0.9:
             self.ask('DELETE', f'/v1/nodes/{node}',
                      ended=self.random.random() < 0.5)
+        else:
+            self.kept.append(node)
 
     def ask(self, method: str, path: str, body: object = None,
             ended: bool = False) -> bool:

@@ -21,7 +21,12 @@ import requests
 import testtools
 from testtools.content import text_content
 
-from valence.tests.functional.processes import Client, Simulator, wait_for
+from valence.tests.functional.processes import (
+    PATIENCE,
+    Client,
+    Simulator,
+    wait_for,
+)
 
 #: States of a node in which nobody works on it.
 RESTING = ('active', 'error')
@@ -52,7 +57,7 @@ class System:
 
 def systems(pod: Simulator) -> list[System]:
     """What the hardware is joined to."""
-    answer = requests.get(pod.url + _SYSTEMS, timeout=30,
+    answer = requests.get(pod.url + _SYSTEMS, timeout=PATIENCE,
                           auth=(pod.username, pod.password))
     answer.raise_for_status()
     return [System(
@@ -76,7 +81,7 @@ def nodes(client: Client) -> list[dict[str, Any]]:
 
 
 def settle(client: Client, accepted: Iterable[str],
-           timeout: float = 120.0) -> dict[str, dict[str, Any]]:
+           timeout: float = PATIENCE) -> dict[str, dict[str, Any]]:
     """Wait until all is quiet; the operations as they ended (I2, I5).
 
     :param accepted: the operations that a 202 promised

@@ -4,6 +4,7 @@
 import json
 import os
 import pathlib
+import secrets
 import signal
 import socket
 import subprocess
@@ -22,6 +23,15 @@ from valence.tests.functional import backends
 #: Seconds that anything may take before a test calls it stuck: a machine with
 #: few processors and many tests at a time is slow, and not at fault.
 PATIENCE = 180.0
+
+#: Characters of a process's log that a failed test shows.
+_MOST_SAID = 100_000
+
+#: Below those that the system gives to connections and to whoever asks for
+#: any port.
+_PORTS = range(20000, 30000)
+#: Sockets whose names keep other tests away from the ports of this process.
+_claims: list[socket.socket] = []
 
 
 def wait_for(what: str, condition: Callable[[], Any],
@@ -43,9 +53,24 @@ def script(name: str) -> str:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(('127.0.0.1', 0))
-        return int(probe.getsockname()[1])
+    """A port of loopback that no other test gets before this process ends.
+
+    So it is still free when a server comes to listen there, starts again,
+    or never comes.
+    """
+    while True:
+        port = secrets.choice(_PORTS)
+        claim = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        try:
+            # A name that is in no file system, and nobody's once we end.
+            claim.bind(f'\0valence-test-port-{port}')
+            with socket.socket() as probe:
+                probe.bind(('127.0.0.1', port))
+        except OSError:
+            claim.close()
+            continue
+        _claims.append(claim)
+        return port
 
 
 class Process(fixtures.Fixture):
@@ -213,6 +238,11 @@ class Deployment(fixtures.Fixture):
             backends.require(test, database)
         if broker:
             backends.require(test, 'rabbitmq')
+        self._test = test
+        self._processes: list[Process] = []
+        # The test itself only knows the details of what was there when it
+        # began to use a fixture.
+        test.addOnException(self._say)
         self._database = database
         self._broker = broker
         self._transport_url = transport_url
@@ -267,9 +297,18 @@ class Deployment(fixtures.Fixture):
 
     def start(self, command: str, config: str | None = None,
               **environment: str) -> Process:
-        return self.useFixture(Process(
+        process = self.useFixture(Process(
             command, script(command), '--config-file',
             config or self.config, **environment))
+        self._processes.append(process)
+        return process
+
+    def _say(self, error: Any) -> None:
+        """What a failed test has to say of the processes."""
+        for process in self._processes:
+            self._test.addDetail(
+                f'{process.name}-{process.pid}.log',
+                content.text_content(process.log[-_MOST_SAID:]))
 
     def start_api(self, config: str | None = None,
                   command: str = 'valence-api',
@@ -290,13 +329,16 @@ class Deployment(fixtures.Fixture):
         wait_for(f'{command} answers', answers)
         return client
 
-    def start_conductors(self, client: Client, count: int) -> list[Process]:
+    def start_conductors(self, client: Client, count: int,
+                         **environment: str) -> list[Process]:
         """Conductors, once all of them are in the API's list.
 
         Those that were killed before may count as alive for a while.
         """
-        before = {one['uuid'] for one in living(client)}
-        processes = [self.start('valence-conductor') for _ in range(count)]
+        before = {one['uuid'] for one in
+                  client.get('/v1/conductors')['conductors']}
+        processes = [self.start('valence-conductor', **environment)
+                     for _ in range(count)]
         wait_for(f'{count} conductors are alive', lambda: len(
             {one['uuid'] for one in living(client)} - before) == count)
         return processes
@@ -306,3 +348,30 @@ def living(client: Client) -> list[Any]:
     """The conductors that count as alive."""
     return [one for one in client.get('/v1/conductors')['conductors']
             if one['alive']]
+
+
+def stopped(client: Client) -> list[int]:
+    """The pids of conductors' workers that a signal has stopped."""
+    return [one['pid'] for one in
+            client.get('/v1/conductors')['conductors']
+            if _of_process(one['pid'], 'State').startswith('T')]
+
+
+def parent(pid: int) -> int:
+    """The pid of a process's parent, 0 if it is gone."""
+    return int(_of_process(pid, 'PPid') or 0)
+
+
+def waiting_signals(pid: int) -> int:
+    """Which signals a process has not taken yet: bit N - 1 for signal N."""
+    return int(_of_process(pid, 'ShdPnd') or '0', 16)
+
+
+def _of_process(pid: int, name: str) -> str:
+    """What Linux says of a process, empty if it is gone."""
+    try:
+        lines = pathlib.Path(f'/proc/{pid}/status').read_text().splitlines()
+    except OSError:
+        return ''
+    return next((value.strip() for key, _, value in
+                 (line.partition(':') for line in lines) if key == name), '')

@@ -58,7 +58,7 @@ class Server(fixtures.Fixture):
         done = subprocess.run(
             [_program(command[0]) or command[0], *command[1:]],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, cwd=self.directory, timeout=120,
+            stderr=subprocess.STDOUT, cwd=self.directory, timeout=PATIENCE,
             env=self._environment(environment), **self._as)  # type: ignore
         if done.returncode:
             raise AssertionError(f'{command[0]}: {done.stdout!r}')

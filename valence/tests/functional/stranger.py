@@ -45,7 +45,7 @@ class Stranger:
         self._session.trust_env = False
         for name, value in session.items():
             setattr(self._session, name, value)
-        self.document = self._session.get(address, timeout=30).json()
+        self.document = self._session.get(address, timeout=180).json()
         self._operations = {
             operation['operationId']: (method, path, operation)
             for path, methods in self.document['paths'].items()
@@ -86,7 +86,7 @@ class Stranger:
                 'application/json']['schema'], body)
         response = self._session.request(
             method, self.document['servers'][0]['url'] + path, params=query,
-            headers=headers, json=body, timeout=30)
+            headers=headers, json=body, timeout=180)
         described = self._resolve(
             operation['responses'][str(response.status_code)])
         answer = Answer(self, described, response)

@@ -57,14 +57,14 @@ class User(threading.Thread):
             self.stop.wait(0.2)
             return
         if self.random.random() < 0.5:
-            self.client.operation(composed['operation']['uuid'], 120)
+            self.client.operation(composed['operation']['uuid'])
         if self.random.random() < 0.4:
             self.ask('POST', f'/v1/nodes/{name}/action',
                      {'Reset': {'Type': 'On'}})
         if self.random.random() < 0.9:
             wait_for(f'{name} is taken back', lambda: self.ask(
                 'DELETE', f'/v1/nodes/{name}')
-                or self.statuses[-1] == 404, 120, 0.1)
+                or self.statuses[-1] == 404, interval=0.1)
 
     def ask(self, method, path, body=None):
         """What a 202 says, else None."""
@@ -100,7 +100,7 @@ class Chaos(testtools.TestCase):
                 [], [user.failed for user in users if user.failed])
             client.accepted += [uuid for user in users
                                 for uuid in user.accepted]
-            ended = deployment.settle(180)
+            ended = deployment.settle()
             found = deployment.broken_promises(ended)
             self.assertEqual([], found, f'seed {SEED}')
             statuses = {status for user in users for status in user.statuses}

@@ -12,13 +12,8 @@ import pathlib
 import testtools
 
 import valence
-from valence.tests.functional.load import POD, Load
-from valence.tests.functional.processes import (
-    Deployment,
-    Simulator,
-    living,
-    wait_for,
-)
+from valence.tests.functional.load import LEASE, POD, Load
+from valence.tests.functional.processes import Deployment, Simulator
 
 #: What each process of a host with such a clock imports before all else.
 SHIFTED = '''
@@ -51,25 +46,26 @@ class Clocks(testtools.TestCase):
 
     def test_a_fast_and_a_slow_conductor(self):
         deployment = self.useFixture(Deployment(
-            self, 'mysql', conductor={'lease': 3, 'poll_interval': 0.5},
-            drivers={'call_timeout': 2}))
+            self, 'mysql', conductor={
+                'lease': LEASE, 'poll_interval': 0.5}))
         pod = self.useFixture(Simulator(*POD))
         client = deployment.start_api()
-        conductors = [deployment.start(
-            'valence-conductor', **self.shifted(deployment, seconds))
-            for seconds in (-600, 600)]
-        wait_for('both are alive', lambda: len(living(client)) == 2)
+
+        def start(seconds):
+            conductor, = deployment.start_conductors(
+                client, 1, **self.shifted(deployment, seconds))
+            return conductor
+
+        slow, fast = start(-600), start(600)
         client.register(pod)
         with Load(self, client, pod, self.id()) as load:
             load.wait_for(10)
             # Its work is taken over by who thinks it long expired, or not
             # for a long time.
-            conductors[0].kill()
+            slow.kill()
             load.wait_for(5)
-            conductors.append(deployment.start(
-                'valence-conductor', **self.shifted(deployment, -600)))
-            wait_for('three were alive', lambda: len(living(client)) == 3)
-            conductors[1].kill()
+            start(-600)
+            fast.kill()
             load.wait_for(5)
         load.check('succeeded')
 

@@ -23,6 +23,7 @@ from valence.db import (
 from valence.db.engine import Database
 from valence.db.types import utcnow
 from valence.tests.functional import backends
+from valence.tests.functional.processes import PATIENCE
 
 REQUESTER = requests.Requester('project', 'user', 'req-1')
 DEVICES = inventory.TABLES['devices']
@@ -95,7 +96,7 @@ class Schema(_OnEachDatabase):
             now, later = conn.execute(
                 sa.select(utcnow(), utcnow(90.5))).one()
         here = datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
-        self.assertLess(abs((now - here).total_seconds()), 60)
+        self.assertLess(abs((now - here).total_seconds()), PATIENCE)
         self.assertAlmostEqual(90.5, (later - now).total_seconds(), 1)
 
 
@@ -103,9 +104,9 @@ class Leases(_OnEachDatabase):
 
     def operation(self, **more):
         return self.database.run(operations.insert, kind='sync',
-                                 timeout=100, **more)
+                                 timeout=1000, **more)
 
-    def acquire(self, uuid, owner='a', seconds=20.0):
+    def acquire(self, uuid, owner='a', seconds=1000.0):
         won = self.database.run(operations.acquire, uuid, owner, seconds)
         return won and won[0]
 
@@ -247,7 +248,8 @@ class Wishes(_OnEachDatabase):
             requirements={'processor': {'total_cores': 1}}, **more)
 
     def finish(self, operation):
-        lease, _ = self.database.run(operations.acquire, operation, 'a', 9.0)
+        lease, _ = self.database.run(operations.acquire, operation, 'a',
+                                     1000.0)
         self.database.run(operations.finish, lease, 'succeeded')
 
     def active_node(self):

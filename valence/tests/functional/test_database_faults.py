@@ -8,18 +8,28 @@ promised happens, and nothing happens twice.
 import itertools
 import random
 import threading
+import time
 
 import sqlalchemy as sa
 import testscenarios
 import testtools
 from testtools.content import text_content
 
+from valence.common import audit
+from valence.conductor.lease import HeldLease
+from valence.conductor.operations.base import Kind, Settings, Task
+from valence.conductor.runner import Runner
 from valence.db import operations
 from valence.db.engine import Database
 from valence.tests.functional import backends, servers
 from valence.tests.functional.link_proxy import Fate, LinkProxy
-from valence.tests.functional.load import POD, PROPERTIES, Load
-from valence.tests.functional.processes import Deployment, Simulator, wait_for
+from valence.tests.functional.load import LEASE, POD, PROPERTIES, Load
+from valence.tests.functional.processes import (
+    PATIENCE,
+    Deployment,
+    Simulator,
+    wait_for,
+)
 
 _KINDS = [(kind, {'kind': kind}) for kind in ('mysql', 'postgresql')]
 
@@ -30,8 +40,8 @@ class _Database(testscenarios.WithScenarios, testtools.TestCase):
 
     def deploy(self, **more):
         self.deployment = self.useFixture(Deployment(
-            self, self.kind, conductor={'lease': 3, 'poll_interval': 0.5},
-            drivers={'call_timeout': 2}, **more))
+            self, self.kind, conductor={
+                'lease': LEASE, 'poll_interval': 0.5}, **more))
         self.pod = self.useFixture(Simulator(*POD))
         self.client = self.deployment.start_api()
         self.conductors = self.deployment.start_conductors(self.client, 2)
@@ -123,12 +133,12 @@ class Frozen(_Database):
                          for _ in range(2))
         self.addCleanup(frozen.close)
         self.addCleanup(other.close)
-        uuid = frozen.run(operations.insert, kind='sync', timeout=60)
+        uuid = frozen.run(operations.insert, kind='sync', timeout=1000)
         lease, _ = frozen.run(operations.acquire, uuid, 'frozen', 0.0)
 
         def freeze(connection):
             operations.guard(connection, lease, lease_expires_at=None)
-            won = other.run(operations.acquire, uuid, 'other', 60)
+            won = other.run(operations.acquire, uuid, 'other', 1000)
             # It wakes up, and cannot go on.
             operations.guard(connection, lease)
             return won
@@ -156,7 +166,7 @@ class Conflicts(testtools.TestCase):
             'postgresql', 'options',
             '-c default_transaction_isolation=serializable')
         column = operations.OPERATIONS.c
-        uuids = [database.run(operations.insert, kind='sync', timeout=60)
+        uuids = [database.run(operations.insert, kind='sync', timeout=1000)
                  for _ in range(2)]
         both = threading.Barrier(2)
         tries = []
@@ -167,7 +177,7 @@ class Conflicts(testtools.TestCase):
                 sa.select(column.progress).where(column.uuid == other))
             tries.append(mine)
             if len(tries) <= 2:
-                both.wait(60)
+                both.wait(PATIENCE)
             connection.execute(sa.update(operations.OPERATIONS)
                                .where(column.uuid == mine)
                                .values(progress=50))
@@ -186,7 +196,7 @@ class Conflicts(testtools.TestCase):
         database = self.database(
             'mysql', 'init_command', 'SET innodb_lock_wait_timeout = 1')
         column = operations.OPERATIONS.c
-        uuid = database.run(operations.insert, kind='sync', timeout=60)
+        uuid = database.run(operations.insert, kind='sync', timeout=1000)
         tries = []
 
         def change(connection):
@@ -257,21 +267,47 @@ class CommitsWithoutAnswer(_Database):
         """Who has an operation and does not know gets it; nobody else."""
         proxy = self.proxy(0)
         database = self.database(proxy)
-        operation = database.run(operations.insert, kind='sync', timeout=60)
+        operation = database.run(operations.insert, kind='sync', timeout=1000)
         self.unanswered(proxy)
-        lease, _ = database.run(operations.acquire, operation, 'me', 60)
+        lease, _ = database.run(operations.acquire, operation, 'me', 1000)
         self.assertEqual(2, lease.epoch)
         self.unanswered(proxy)
         self.assertIsNone(
-            database.run(operations.acquire, operation, 'other', 60))
+            database.run(operations.acquire, operation, 'other', 1000))
         database.run(operations.renew, lease)
+
+    def test_of_an_end(self):
+        """Who has ended an operation and does not know is told, and says so.
+        """
+        proxy = self.proxy(0)
+        database = self.database(proxy)
+        audit.enable(True)
+        self.addCleanup(audit.enable, False)
+        kind = Kind('sync', (), lambda conn, task: {'found': 1},
+                    lambda *args: None)
+        for state in ('succeeded', 'failed'):
+            uuid = database.run(operations.insert, kind='sync', timeout=1000)
+            lease, row = database.run(operations.acquire, uuid, 'me', 1000)
+            held = HeldLease(lease, time.monotonic())
+            if state == 'failed':
+                row = {**row, 'undoing': True, 'error_code': 'timeout'}
+            self.unanswered(proxy)
+            with self.assertLogs('valence.audit', 'INFO') as logs:
+                Runner(database, kind, Task(row, held, {}, None, Settings()),
+                       {}, lambda: False).run()
+            self.assertEqual(1, len(logs.output))
+            with database.read() as connection:
+                self.assertEqual((state, 1), connection.execute(
+                    sa.select(operations.OPERATIONS.c.state,
+                              operations.OPERATIONS.c.epoch)
+                    .where(operations.OPERATIONS.c.uuid == uuid)).one())
 
     def test_of_an_intent(self):
         """An operation goes on with the step that was written down."""
         proxy = self.proxy(0)
         database = self.database(proxy)
-        operation = database.run(operations.insert, kind='sync', timeout=60)
-        lease, _ = database.run(operations.acquire, operation, 'me', 60)
+        operation = database.run(operations.insert, kind='sync', timeout=1000)
+        lease, _ = database.run(operations.acquire, operation, 'me', 1000)
         self.unanswered(proxy)
         database.run(operations.write_intent, lease, 'scan', 0, {},
                      again=False)

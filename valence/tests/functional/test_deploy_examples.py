@@ -16,6 +16,7 @@ import requests
 import testtools
 
 from valence.tests.functional.processes import (
+    PATIENCE,
     Deployment,
     Process,
     free_port,
@@ -53,7 +54,7 @@ class Examples(testtools.TestCase):
 
     def run_check(self, *command):
         done = subprocess.run(command, text=True, capture_output=True,
-                              timeout=60)
+                              timeout=PATIENCE)
         said = done.stdout + done.stderr
         self.assertEqual(0, done.returncode, said)
         return said
@@ -80,7 +81,8 @@ class Examples(testtools.TestCase):
             # The score of systemd: 0 is tight, 10 is open.
             said = subprocess.run(
                 [verify, 'security', '--offline=true', '--threshold=25',
-                 str(unit)], text=True, capture_output=True, timeout=60)
+                 str(unit)], text=True, capture_output=True,
+                timeout=PATIENCE)
             if 'unrecognized option' not in said.stderr:
                 self.assertEqual(0, said.returncode, said.stdout[-300:])
 
@@ -157,7 +159,7 @@ class Examples(testtools.TestCase):
 
         def answers():
             try:
-                return session.get(url, timeout=10, headers={
+                return session.get(url, timeout=PATIENCE, headers={
                     # A client is not believed.
                     'X-Forwarded-Host': 'evil.example',
                     'X-Forwarded-Proto': 'http',
@@ -169,8 +171,8 @@ class Examples(testtools.TestCase):
         self.assertEqual(200, answer.status_code)
         link = answer.json()['versions'][0]['links'][0]['href']
         self.assertEqual(f'{url}/v1', link)
-        self.assertEqual(200, session.get(f'{url}/healthcheck',
-                                          timeout=10).status_code)
+        self.assertEqual(200, session.get(
+            f'{url}/healthcheck', timeout=PATIENCE).status_code)
         self.assertEqual(413, session.post(
             f'{url}/v1/flavors', data=b' ' * 1100000,
-            timeout=10).status_code)
+            timeout=PATIENCE).status_code)

@@ -65,7 +65,8 @@ class Guards(testtools.TestCase):
             unguarded.without_unique_claims(self.deployment.database.url)
         for process in self.deployment.conductors:
             process.kill()
-        before = {one['uuid'] for one in living(self.client)}
+        before = {one['uuid'] for one in
+                  self.client.get('/v1/conductors')['conductors']}
         self.deployment.conductors = [
             self.deployment.start_conductor(off) for _ in range(2)]
         wait_for('both conductors are up', lambda: len({
@@ -85,22 +86,26 @@ class Guards(testtools.TestCase):
         node is taken apart and another conductor finds that out.
         """
         before = len(self.faults.fired())
-        self.faults.arm('K11', f'compose@{self.uuid}', 1, 'stop')
+        subject = f'compose@{self.uuid}'
+        self.faults.arm('K11', subject, 1, 'stop')
+        # Its successor, when it has acquired the operation.
+        self.faults.arm('K4', subject, 2, 'stop')
         operation = self.compose(SMALL)
-        entry, = wait_for('somebody sleeps',
-                          lambda: self.faults.fired()[before:])
+        asleep = wait_for('both sleep', lambda: (
+            len(fired := self.faults.fired()[before:]) == 2
+            and {entry['point']: entry['pid'] for entry in fired}))
         node = self.client.get(f'/v1/operations/{operation}')['node']
         ledger = self.deployment.pods['pod'].ledger('compose')
         system, = [one['system'] for one in ledger
                    if one['name'] == f'valence-{node}']
         self.admin.change('decompose', system=system)
-        # The successor is slow enough to be overtaken.
-        slow = self.admin.inject('latency', seconds=0.8)
-        wait_for('another conductor goes on', lambda: self.client.get(
-            f'/v1/operations/{operation}')['attempts'] > 1)
-        os.kill(entry['pid'], signal.SIGCONT)
+        os.kill(asleep['K11'], signal.SIGCONT)
+        wait_for('it steps back, or ends what is not its own', lambda: any(
+            f"{operation} is somebody else's now" in process.log
+            for process in self.deployment.conductors) or self.client.get(
+                f'/v1/operations/{operation}')['state'] in oracle.ENDED)
+        os.kill(asleep['K4'], signal.SIGCONT)
         self.client.operation(operation)
-        self.admin.remove(slow)
 
     def killed_when_the_call_was_answered(self):
         """A restart was sent; nobody can see from outside whether it was."""
@@ -127,7 +132,8 @@ class Guards(testtools.TestCase):
         drive = self.client.get(
             f'/v1/devices?type=nvme&available=true&pod_manager={self.uuid}'
         )['devices'][0]['uuid']
-        pids = [one['pid'] for one in living(self.client)
+        pids = [one['pid'] for one in
+                self.client.get('/v1/conductors')['conductors']
                 if os.path.exists(f'/proc/{one["pid"]}')]
         for pid in pids:
             os.kill(pid, signal.SIGSTOP)

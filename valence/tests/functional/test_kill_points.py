@@ -2,11 +2,12 @@
 """Services are killed, stopped or fail at each named point of each operation.
 
 Every cell of :mod:`valence.tests.functional.matrix` is tried with each of
-the seeds in VALENCE_TEST_SEEDS ('0-2' as a default). What happened is read
-from the simulator's ledger and from the hardware, never from Valence's
-opinion of it.
+the seeds in VALENCE_TEST_SEEDS ('0-2' as a default), and those of the slow
+kinds if VALENCE_TEST_SLOW_KINDS is set. What happened is read from the
+simulator's ledger and from the hardware, never from Valence's opinion of it.
 """
 
+import itertools
 import os
 import pathlib
 import time
@@ -15,6 +16,8 @@ import requests
 import testscenarios
 import testtools
 
+from valence.conductor.operations import KINDS
+from valence.simulator.admin_client import AdminClient
 from valence.tests.functional import matrix, oracle
 from valence.tests.functional.armed_deployment import ArmedDeployment
 from valence.tests.functional.processes import (
@@ -33,9 +36,10 @@ TWO = {'processor': {'total_cores': 1},
 #: What a node is for. A node that was composed in one round is released in
 #: the next; one of a pair gets a drive while the other gives one back.
 ROLES = ('released', 'powered', 'booted', 'one', 'other')
+SLOW_ROLES = ('verified', 'drifted')
 TARGETS = ('Pxe', 'Hdd', 'Cd')
 #: How often a point that was not reached is tried again, by itself.
-TRIES = 2
+TRIES = 6
 #: Seconds that a request has before the next one is sent.
 HEAD_START = 1.0
 
@@ -47,6 +51,11 @@ def seeds() -> list[int]:
         first, _, last = part.partition('-')
         found += range(int(first), int(last or first) + 1)
     return found
+
+
+def slow() -> bool:
+    """Whether the slow kinds have their turn, too."""
+    return bool(os.environ.get('VALENCE_TEST_SLOW_KINDS'))
 
 
 class ByTheEnvironment(testtools.TestCase):
@@ -91,11 +100,15 @@ class ByTheEnvironment(testtools.TestCase):
 
 class TheMatrix(testtools.TestCase):
 
+    def test_every_kind_is_in_it(self):
+        self.assertEqual(set(KINDS), {*matrix.KINDS, *matrix.SLOW_KINDS})
+
     def test_every_seed_has_every_cell(self):
-        for seed in range(30):
-            plan = matrix.plan(seed)
+        for seed, kinds in itertools.product(
+                range(30), (matrix.KINDS, tuple(KINDS))):
+            plan = matrix.plan(seed, kinds)
             asked = [ask for asked in plan.rounds for ask in asked]
-            self.assertEqual(sorted(matrix.cells()), sorted(
+            self.assertEqual(sorted(matrix.cells(kinds)), sorted(
                 (fault.point, ask.kind)
                 for ask in asked for fault in ask.faults))
             for ask in asked:
@@ -115,12 +128,17 @@ class Matrix(testscenarios.WithScenarios, testtools.TestCase):
         self.coming: dict[tuple[str, str], str] = {}
         self.known: set[str] = set()
         self.count = self.again = 0
+        self.kinds, self.roles = matrix.KINDS, ROLES
+        if slow():
+            self.kinds += matrix.SLOW_KINDS
+            self.roles += SLOW_ROLES
 
     def test_every_point_of_every_operation(self):
-        plan = matrix.plan(self.seed)
+        plan = matrix.plan(self.seed, self.kinds)
         self.deployment = self.useFixture(ArmedDeployment(
             self, 'postgresql', {
-                name: (*SHAPE, *arguments)
+                name: (*SHAPE, '--admin-port', '0', '--compute', '12',
+                       '--nvme', '24', *arguments)
                 for name, arguments in matrix.PODS.items()},
             processes=plan.conductors, api_workers=3))
         self.client = self.deployment.client
@@ -137,7 +155,7 @@ class Matrix(testscenarios.WithScenarios, testtools.TestCase):
                 raise
         fired = self.faults.fired()
         oracle.note(
-            self, seed=self.seed, cells=len(matrix.cells()),
+            self, seed=self.seed, cells=len(matrix.cells(self.kinds)),
             asked_again=self.again, operations=len(self.known),
             **{action: sum(one['action'] == action for one in fired)
                for action in matrix.ACTIONS})
@@ -152,7 +170,7 @@ class Matrix(testscenarios.WithScenarios, testtools.TestCase):
                 self.client.request('DELETE', f'/v1/nodes/{name}')
         for pod in matrix.PODS:
             first = ('one', pod) not in self.nodes
-            for role in ROLES:
+            for role in self.roles:
                 name = self.nodes.get((role, pod))
                 if name is None or name not in shown or (
                         shown[name]['state'] != 'active'):
@@ -258,6 +276,16 @@ class Matrix(testscenarios.WithScenarios, testtools.TestCase):
             self.accepted(self.client.request(
                 'POST', f'/v1/pod_managers/{pod}/sync'), where)
             return None
+        if kind == 'reconcile':
+            self.drift(self.nodes['drifted', pod], pod)
+            return None
+        if kind == 'verify':
+            name = self.nodes['verified', pod]
+            for state in ('error', 'active'):
+                self.accepted(self.client.request(
+                    'POST', f'/v1/nodes/{name}/action',
+                    {'reset-state': {'state': state}}), where)
+            return None
         if kind == 'release':
             name = self.nodes['released', pod]
             self.accepted(self.client.request(
@@ -274,6 +302,29 @@ class Matrix(testscenarios.WithScenarios, testtools.TestCase):
             'POST', f'/v1/nodes/{name}/action', self.body(kind, name)),
             where)
         return name
+
+    def drift(self, name, pod):
+        """Take a node's drive away behind Valence's back, and scan until
+        something is done about it.
+        """
+        node = self.client.get(f'/v1/nodes/{name}')
+        admin = AdminClient(self.deployment.pods[pod].admin)
+        admin.change('decompose', system=node['resource_path'])
+        admin.change('reuse-ids')
+        admin.change('compose', name=f'valence-{node["uuid"]}', blocks=[
+            device['resource_path'] for device in node['devices']
+            if device['type'] == 'compute'])
+        path = ('/v1/operations?kind=reconcile&all_projects=true&limit=1000'
+                f'&pod_manager={pod}')
+        before = self.client.get(path)['operations']
+
+        def reconciler():
+            self.client.done(self.client.post(
+                f'/v1/pod_managers/{pod}/sync'))
+            return self.client.get(path)['operations'][len(before):]
+
+        self.client.accepted += [one['uuid'] for one in wait_for(
+            'there is a reconciler', reconciler)]
 
     def body(self, kind, name):
         """What the hardware is not like yet."""

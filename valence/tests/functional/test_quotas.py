@@ -10,6 +10,7 @@ from valence import remedies, requests
 from valence.common import errors, states
 from valence.db import models, nodes, quotas
 from valence.tests.functional import test_database
+from valence.tests.functional.processes import PATIENCE
 from valence.tests.functional.test_database import device
 
 
@@ -44,7 +45,7 @@ class Quotas(test_database._OnEachDatabase):
         together = threading.Barrier(count)
 
         def run(number):
-            together.wait(60)
+            together.wait(PATIENCE)
             try:
                 ask(number)
                 results.append('done')
@@ -169,7 +170,7 @@ class Quotas(test_database._OnEachDatabase):
             if hasattr(late, 'here'):
                 conn.execute(sa.select(nodes.NODES.c.id)).all()
                 begun.set()
-                go_on.wait(60)
+                go_on.wait(PATIENCE)
             return lock(conn, *args)
 
         def ask():
@@ -183,7 +184,7 @@ class Quotas(test_database._OnEachDatabase):
             quotas, 'lock', wait_and_lock))
         thread = threading.Thread(target=ask)
         thread.start()
-        begun.wait(60)
+        begun.wait(PATIENCE)
         self.compose('early')
         go_on.set()
         thread.join()

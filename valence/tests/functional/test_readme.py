@@ -12,7 +12,6 @@ import signal
 import subprocess
 import sys
 import textwrap
-import time
 import uuid
 
 import fixtures
@@ -42,7 +41,7 @@ _TIDY = "trap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n"
 _PORTS = ('8290', '8291', '8299')
 _ENGINE = 'doc/source/contributor/engine.rst'
 #: Seconds that one document's commands may take.
-_PATIENCE = 120
+_PATIENCE = 3 * processes.PATIENCE
 
 
 def setUpModule() -> None:
@@ -290,10 +289,8 @@ class OnTheDemo(testtools.TestCase):
         self.assertEqual(3, len(suggestions))
         shell(self, _STRICT_CURL + '\n'.join(suggestions),
               **self.environment)
-        started = time.monotonic()
         self.demo.signal(signal.SIGINT)
         self.assertEqual(0, self.demo.wait())
-        self.assertLess(time.monotonic() - started, 15)
 
 
 class Sandbox(fixtures.Fixture):

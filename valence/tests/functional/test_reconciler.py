@@ -7,9 +7,11 @@ read from the simulator's ledger.
 """
 
 import json
+import pathlib
 import sys
 import types
 
+import fixtures
 import sqlalchemy as sa
 import testtools
 
@@ -20,6 +22,7 @@ from valence.tests.functional.processes import (
     Deployment,
     Process,
     Simulator,
+    living,
     wait_for,
 )
 
@@ -224,6 +227,93 @@ class Reconciler(testtools.TestCase):
         self.assertEqual({'freed': [node['uuid']]},
                          self.reconciled()['result'])
         self.assertEqual(before, self.changes())
+
+
+class Unfinished(testtools.TestCase):
+    """A node that its pod manager has allocated and nobody has assembled."""
+
+    def setUp(self):
+        super().setUp()
+        self.deployment = self.useFixture(Deployment(
+            self, 'postgresql', conductor={
+                'poll_interval': 0.2, 'sync_interval': 3600},
+            drivers={'enabled_drivers': 'rsd'}))
+        directory = self.useFixture(fixtures.TempDir()).path
+        self.ledger = pathlib.Path(directory, 'ledger')
+        process = self.useFixture(Process(
+            'simulator', sys.executable, '-m', 'valence.simulator',
+            '--pod', 'rsd,username=pod,password=secret,allocate-delay=0,'
+            f'ledger={self.ledger}'))
+        wait_for('the simulator prints its address',
+                 lambda: process.out.endswith('\n') or not process.alive())
+        self.pod = types.SimpleNamespace(
+            url=json.loads(process.out)['url'], username='pod',
+            password='secret')
+        self.client = self.deployment.start_api()
+
+    def effects(self):
+        found = map(json.loads, self.ledger.read_text().splitlines())
+        return [one['effect'] for one in found
+                if one['effect'] in ('allocate', 'assemble', 'delete')]
+
+    def scan(self):
+        self.client.done(self.client.post(
+            f'/v1/pod_managers/{self.registered["uuid"]}/sync'))
+
+    def drift(self):
+        return [tuple(one[name] for name in ('kind', 'node', 'action'))
+                for one in self.client.get('/v1/drift')['drift']]
+
+    def register(self):
+        self.registered = self.client.register(self.pod, driver='rsd')
+
+    def allocated(self):
+        """A node whose compose was cut off and abandoned there."""
+        conductor = self.deployment.start(
+            'valence-conductor', VALENCE_FAULT='K9:1:stop')
+        wait_for('the conductor is up', lambda: living(self.client))
+        self.register()
+        asked = self.client.post('/v1/nodes', {
+            'name': 'n1', 'properties': SMALL})
+        path = f'/v1/operations/{asked["operation"]["uuid"]}'
+        wait_for('the allocation is written down', lambda: [
+            one for one in self.client.get(path)['steps']
+            if one['state'] == 'pending'])
+        conductor.kill()
+        self.client.post(f'{path}/abandon')
+        self.deployment.start_conductors(self.client, 1)
+        return asked['node']['uuid']
+
+    def test_it_does_not_become_active(self):
+        uuid = self.allocated()
+        node = f'/v1/nodes/{uuid}'
+        # While it has a node, that stays in error.
+        for _ in range(2):
+            self.scan()
+        self.assertEqual([('mismatch', uuid, None)], self.drift())
+        self.assertEqual('error', self.client.get(node)['state'])
+        # One whose node is not known any more gets one, in error too.
+        self.client.request(
+            'DELETE', f'/v1/pod_managers/{self.registered["uuid"]}'
+            '?force=true').raise_for_status()
+        self.register()
+        self.scan()
+        wait_for('it is adopted', lambda: self.drift() == [
+            ('orphan', uuid, 'adopted')])
+        found = self.client.get(node)
+        self.assertEqual('error', found['state'])
+        self.assertIn('Allocated', found['state_reason'])
+        self.assertNotEqual([], found['devices'])
+        # Nobody's word makes it active.
+        ended = self.client.operation(self.client.post(f'{node}/action', {
+            'reset-state': {'state': 'active'}})['operation']['uuid'])
+        self.assertEqual('hardware_mismatch', ended['error']['code'])
+        self.assertEqual('error', self.client.get(node)['state'])
+        # The way out.
+        self.client.done(self.client.request('DELETE', node).json())
+        self.scan()
+        self.assertEqual([], self.drift())
+        self.assertEqual(['allocate', 'delete'], self.effects())
 
 
 class OtherDrivers(testtools.TestCase):

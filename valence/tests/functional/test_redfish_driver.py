@@ -23,7 +23,7 @@ from valence.tests.unit.drivers import server
 from valence.tests.unit.drivers.server import PASSWORD, USERNAME
 
 TOP = os.path.abspath(os.path.join(os.path.dirname(__file__), *['..'] * 3))
-PATIENCE = 30.0
+PATIENCE = 180.0
 
 
 class Process(fixtures.Fixture):

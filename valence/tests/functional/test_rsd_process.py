@@ -15,7 +15,7 @@ from valence.tests.functional.test_redfish_driver import Process
 from valence.tests.unit.drivers import server
 from valence.tests.unit.drivers.server import PASSWORD, USERNAME
 
-PATIENCE = 30.0
+PATIENCE = 180.0
 VERSIONS = ('2.1', '2.3', '2.5')
 
 

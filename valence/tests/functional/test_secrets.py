@@ -14,6 +14,7 @@ import testtools
 from valence.common import vault
 from valence.tests.functional import backends, canary
 from valence.tests.functional.processes import (
+    PATIENCE,
     Deployment,
     Simulator,
     free_port,
@@ -206,7 +207,8 @@ class Canary(testtools.TestCase):
         for data in (json.dumps(items)[:-1], f'{{{secret}', secret):
             answer = self.client.session.post(
                 f'{self.client.url}/v1/pod_managers', data=data.encode(),
-                headers={'Content-Type': 'application/json'}, timeout=30)
+                headers={'Content-Type': 'application/json'},
+                timeout=PATIENCE)
             self.assertEqual(400, answer.status_code)
 
 
@@ -226,7 +228,8 @@ class Rotation(testtools.TestCase):
     def fails(self, command, *arguments):
         ended = subprocess.run(
             [script(command), '--config-file', self.deployment.config,
-             *arguments], text=True, capture_output=True, timeout=60)
+             *arguments], text=True, capture_output=True,
+            timeout=PATIENCE)
         self.assertNotEqual(0, ended.returncode)
         self.assertNotIn('Traceback', ended.stderr)
         return ended.stdout + ended.stderr

@@ -67,16 +67,16 @@ class MainJob:
         self.assertEqual([], client.get('/v1/systems?composed=true')[
             'systems'])
 
+        for process in (*conductors, deployment.api):
+            process.signal(signal.SIGTERM)
+            self.assertEqual(0, process.wait())
+
         # The id of a request is on the lines of whoever worked on it.
         request_id = composed['operation']['request_id']
         self.assertRegex(request_id, '^req-')
         self.assertEqual(1, sum(
             re.search(f'{request_id}.*compose.*succeeded', process.log)
             is not None for process in conductors))
-
-        for process in (*conductors, deployment.api):
-            process.signal(signal.SIGTERM)
-            self.assertEqual(0, process.wait())
 
 
 class MainJobOnMySQL(MainJob, testtools.TestCase):

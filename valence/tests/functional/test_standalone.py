@@ -17,6 +17,7 @@ from valence.tests.functional.processes import (
     Deployment,
     Process,
     Simulator,
+    free_port,
     script,
     wait_for,
 )
@@ -191,10 +192,10 @@ class Standalone(testtools.TestCase):
         client.register(pod)
         composed = client.post('/v1/nodes', {
             'name': 'n1', 'properties': {'processor': {'total_cores': 1}}})
-        wait_for('the backend works on it', lambda: [
-            step for step in client.get(
-                f'/v1/operations/{composed["operation"]["uuid"]}')['steps']
-            if step['state'] == 'pending'])
+        path = f'/v1/operations/{composed["operation"]["uuid"]}'
+        wait_for('the backend works on it, or has done so', lambda: (
+            (found := client.get(path))['state'] == 'succeeded'
+            or 'pending' in [step['state'] for step in found['steps']]))
         deployment.api.kill()
         client = deployment.start_api(command='valence-standalone')
         client.done(composed)
@@ -216,9 +217,7 @@ class SushyEmulator(testtools.TestCase):
             b'password', bcrypt.gensalt(4)).decode() + '\n')
         config = directory / 'emulator.conf'
         config.write_text(f'SUSHY_EMULATOR_AUTH_FILE = {str(htpasswd)!r}\n')
-        with socket.socket() as probe:
-            probe.bind(('127.0.0.1', 0))
-            port = probe.getsockname()[1]
+        port = free_port()
         self.useFixture(Process(
             'sushy-emulator', script('sushy-emulator'), '--fake',
             '--port', str(port), '--interface', '127.0.0.1',

@@ -10,6 +10,7 @@ import requests
 import testtools
 
 from valence.tests.functional.processes import (
+    PATIENCE,
     Deployment,
     Process,
     Simulator,
@@ -142,18 +143,18 @@ class Events(testtools.TestCase):
         auth = (pod.username, pod.password)
         subscriptions = requests.get(
             f'{pod.url}/redfish/v1/EventService/Subscriptions', auth=auth,
-            timeout=10).json()['Members']
+            timeout=PATIENCE).json()['Members']
         self.assertEqual(1, len(subscriptions))
         client.done(client.post('/v1/pod_managers/pod/sync'))
         self.assertEqual(1, len(requests.get(
             f'{pod.url}/redfish/v1/EventService/Subscriptions', auth=auth,
-            timeout=10).json()['Members']))
+            timeout=PATIENCE).json()['Members']))
 
         blocks = '/redfish/v1/CompositionService/ResourceBlocks'
-        requests.post(f'{pod.url}/redfish/v1/Systems', auth=auth, timeout=10,
-                      json={'Name': 'foreign', 'Links': {'ResourceBlocks': [
-                          {'@odata.id': f'{blocks}/compute-1'}]}}
-                      ).raise_for_status()
+        requests.post(
+            f'{pod.url}/redfish/v1/Systems', auth=auth, timeout=PATIENCE,
+            json={'Name': 'foreign', 'Links': {'ResourceBlocks': [
+                {'@odata.id': f'{blocks}/compute-1'}]}}).raise_for_status()
         wait_for('the foreign system is listed', lambda: [
             one for one in client.get('/v1/systems')['systems']
             if one['name'] == 'foreign'])

@@ -155,7 +155,7 @@ class TestEffects(FaultCase):
         self.admin.inject("crash", method="POST", nth=1)
         with self.assertRaises(urllib3.exceptions.HTTPError):
             self.sim.compose("node", "compute-1")
-        self.assertEqual(-9, self.sim.process.wait(20))
+        self.assertEqual(-9, self.sim.process.wait(120))
         self.assertEqual(["node"], self.composed())
 
 
@@ -177,7 +177,7 @@ class TestAnswers(FaultCase):
         self.sim.get(BLOCKS)
         self.assertEqual([], ended)
         self.admin.clear()
-        thread.join(20)
+        thread.join(120)
         self.assertEqual(1, len(ended))
 
     def test_latency_adds_up(self):
@@ -228,7 +228,7 @@ class TestAnswers(FaultCase):
         self.admin.wait(number)
         self.sim.get(SYSTEMS)
         self.admin.clear()
-        thread.join(20)
+        thread.join(120)
         self.assertFalse(thread.is_alive())
 
     def test_round_and_round(self):
