@@ -56,6 +56,7 @@ def _cells(driver: type) -> dict[str, str]:
         'Backend': driver.description,
         'Contract version': '{}.{}'.format(*driver.contract_version),
         'Compose and release': _yes(able.compose),
+        'Compose onto a server that is there': _yes(able.expand),
         'Devices are chosen by': {'valence': 'Valence', 'backend':
                                   'the backend'}[able.allocation.value],
         'Attach and detach': _yes(able.attach),

@@ -34,6 +34,9 @@ SHORT = 1.0
 #: Seconds over a deadline that are forgiven: a busy host, not a driver.
 SLACK = 10.0
 
+#: Classes of tests whose backends let no node change; asked once of each.
+_NEVER_ATTACH: set[type] = set()
+
 
 @dataclasses.dataclass(frozen=True)
 class Backend:
@@ -114,7 +117,7 @@ class Case(_Mixin):
         """A node that can be composed now."""
         spec = base.Spec(tag or f'valence-{uuid.uuid4()}', name,
                          requirements=self.requirements)
-        if self.driver.capabilities.allocation == base.Allocation.VALENCE:
+        if self.able.allocation == base.Allocation.VALENCE:
             paths, zone = self.choose(self.connect().discover())
             spec = dataclasses.replace(spec, device_paths=paths,
                                        zone_path=zone)
@@ -122,12 +125,12 @@ class Case(_Mixin):
 
     def prepared(self, spec: base.Spec) -> base.Spec:
         """The node with what tells it from others where no tag can."""
-        if self.driver.capabilities.tags:
+        if self.able.tags:
             return spec
         handle = self.connect().prepare(spec)
         if handle is None:
             self.violated('prepare', f'{self.driver.__name__} promises no '
-                          'tags, but prepare gave None')
+                          'tags here, but prepare gave None')
         self.check(handle)
         return dataclasses.replace(spec, prepared=values.restored(handle))
 
@@ -142,14 +145,14 @@ class Case(_Mixin):
             lambda: (self._look(spec),))[0])
 
     def _look(self, spec: base.Spec) -> base.Handle | None:
-        if self.driver.capabilities.tags or spec.prepared is None:
+        if self.able.tags or spec.prepared is None:
             return self.connect().find(spec.tag)
         found = self.connect().observe(values.restored(spec.prepared))
         return None if found is None else found.handle
 
     def go_on(self, spec: base.Spec) -> base.Handle:
         """Finish a composition of unknown outcome, as a successor does."""
-        handle = self.locate(spec) if self.driver.capabilities.tags else None
+        handle = self.locate(spec) if self.able.tags else None
         driver = self.connect()
         done = self.finish(driver.compose(spec) if handle is None
                            else driver.resume(values.restored(handle)))
@@ -203,6 +206,8 @@ class Case(_Mixin):
 
     def need(self, capability: str) -> None:
         """Skip what the driver, or this backend, does not promise."""
+        if capability == 'attach' and self.driver.capabilities.attach:
+            self._ask_with_a_node()
         for who, able in (
                 (f'{self.driver.__name__}.capabilities',
                  self.driver.capabilities),
@@ -216,6 +221,17 @@ class Case(_Mixin):
             self.__dict__['_able'] = self.connect().identify().capabilities
         able: base.Capabilities = self.__dict__['_able']
         return able
+
+    def _ask_with_a_node(self) -> None:
+        """Some backends show on a node only that its devices may change."""
+        able, kind = self.able, type(self)
+        if able.attach or not able.compose or kind in _NEVER_ATTACH:
+            return
+        handle = self.compose()
+        self.__dict__['_able'] = self.connect().identify().capabilities
+        self.release(handle)
+        if not self.able.attach:
+            _NEVER_ATTACH.add(kind)
 
     def effects(self) -> int | None:
         """How many changes the backend made, None without an oracle."""

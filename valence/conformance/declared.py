@@ -10,24 +10,15 @@ from typing import Any
 import jsonschema
 import orjson
 
+from valence.common import power
 from valence.conformance import values
 from valence.conformance.case import Case
 from valence.drivers import base
 
-#: DSP0268, ResetType of the Resource schema.
-RESET_TYPES = frozenset((
-    'On', 'ForceOff', 'GracefulShutdown', 'GracefulRestart', 'ForceRestart',
-    'Nmi', 'ForceOn', 'PushPowerButton', 'PowerCycle', 'Suspend', 'Pause',
-    'Resume', 'FullPowerCycle'))
-#: DSP0268, BootSource of the ComputerSystem schema.
-BOOT_TARGETS = frozenset((
-    'None', 'Pxe', 'Floppy', 'Cd', 'Usb', 'Hdd', 'BiosSetup', 'Utilities',
-    'Diags', 'UefiShell', 'UefiTarget', 'SDCard', 'UefiHttp', 'RemoteDrive',
-    'UefiBootNext', 'Recovery'))
-
 #: By capability, the methods that it takes.
 METHODS = {
     'compose': ('compose', 'observe', 'release'),
+    'expand': ('prepare',),
     'tags': ('find',),
     'attach': ('attach', 'detach', 'observe'),
     'reset_types': ('set_power', 'observe'),
@@ -164,10 +155,10 @@ class DeclaredTests(Case):
 
     def check_words(self, able: base.Capabilities) -> None:
         """Resets and boot targets are Redfish's."""
-        for name, words in (('reset_types', RESET_TYPES),
-                            ('boot_targets', BOOT_TARGETS)):
+        for name, words in (('reset_types', power.RESET_TYPES),
+                            ('boot_targets', power.BOOT_TARGETS)):
             told = getattr(able, name)
-            strange = sorted(set(told) - words)
+            strange = sorted(set(told).difference(words))
             if strange or len(set(told)) != len(told):
                 self.violated('vocabulary', f'{name} has '
                               f'{", ".join(strange) or "a word twice"}; the '

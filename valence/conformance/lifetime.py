@@ -60,7 +60,7 @@ class LifetimeTests(Case):
             'identify': lambda driver: driver.identify(),
             'discover': lambda driver: driver.discover(),
             'observe': lambda driver: driver.observe(handle)}
-        if self.driver.capabilities.tags:
+        if self.able.tags:
             calls['find'] = lambda driver: driver.find(spec.tag)
         for name, call in calls.items():
             mine = self.tries(functools.partial(call, used))
@@ -251,14 +251,14 @@ class LifetimeTests(Case):
                           'not found; the conductor goes on with that one')
         joined = set(found.device_paths)
         wanted = set(spec.device_paths)
-        if (self.driver.capabilities.allocation == base.Allocation.VALENCE
+        if (self.able.allocation == base.Allocation.VALENCE
                 and joined != wanted):
             self.violated('compose', f'the node has {sorted(joined)}, not '
                           f'{sorted(wanted)}')
 
     def check_found(self, spec: base.Spec, handle: base.Handle) -> None:
         """The tag leads to the node."""
-        if not self.driver.capabilities.tags:
+        if not self.able.tags:
             return
         found = self.connect().find(spec.tag)
         if found is None:
@@ -291,7 +291,7 @@ class LifetimeTests(Case):
                 self.violated('vocabulary', 'the system of the node has '
                               f'{system.device_paths}, observe '
                               f'{sorted(parts)}')
-            if self.driver.capabilities.tags and system.tag != spec.tag:
+            if self.able.tags and system.tag != spec.tag:
                 self.violated('tag', f'the system of the node has the tag '
                               f'{system.tag!r}, compose was given '
                               f'{spec.tag!r}')
@@ -302,7 +302,7 @@ class LifetimeTests(Case):
     # Helpers
 
     def _not_found(self, tag: str) -> None:
-        if not self.driver.capabilities.tags:
+        if not self.able.tags:
             return
         found = self.connect().find(tag)
         if found is not None:
@@ -317,7 +317,7 @@ class LifetimeTests(Case):
         return self.finish(self.connect().compose(spec)).handle
 
     def _need_choice(self) -> None:
-        if self.driver.capabilities.allocation == base.Allocation.BACKEND:
+        if self.able.allocation == base.Allocation.BACKEND:
             self.skipTest('this backend chooses the devices itself')
 
     def _refused(self, spec: base.Spec, what: str) -> None:

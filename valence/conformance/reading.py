@@ -34,8 +34,8 @@ class ReadingTests(Case):
             mine = getattr(able, field.name)
             theirs = getattr(most, field.name)
             if field.name == 'allocation':
-                good = mine == theirs
-            elif isinstance(mine, tuple):
+                continue        # no more and no less: the backend's own
+            if isinstance(mine, tuple):
                 good = set(mine) <= set(theirs)
             else:
                 good = theirs or not mine

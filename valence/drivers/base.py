@@ -12,7 +12,8 @@ Rules for an author:
 
 * Read calls (``identify``, ``discover``, ``find``, ``poll``, ``observe``) may
   be repeated at will and change nothing. The one exception: ``poll`` may send
-  what a mutation in several parts still lacks, each part once.
+  what a mutation in several parts still lacks, each part once, and take back
+  what one that came to nothing had reserved.
 * One instance serves many threads, and may be closed while they call. Two
   scans of an unchanged pod are equal.
 * A mutation sends each changing request at most once. If the answer is lost
@@ -147,11 +148,16 @@ class Allocation(enum.StrEnum):
 class Capabilities:
     """What a driver, or one backend behind it, can do.
 
-    ``reset_types`` and ``boot_targets`` are in Redfish's words (DSP0268,
-    ``ResetType`` and ``BootSource``); empty means not at all.
+    ``expand``: nodes are also made onto servers that are there already;
+    without ``tags`` in no other way. ``reset_types`` and ``boot_targets``
+    are in Redfish's words (DSP0268, ``ResetType`` and ``BootSource``);
+    empty means not at all. ``preview``: ``compose`` asks whether the backend
+    would before it changes anything. ``reserve``: it keeps the devices from
+    the backend's other clients until they are joined.
     """
 
     compose: bool = False
+    expand: bool = False
     attach: bool = False
     allocation: Allocation = Allocation.VALENCE
     preview: bool = False
@@ -257,6 +263,8 @@ class Device:
     block, an ExpEther EEIO): they are chosen, claimed, attached and detached
     as one, and ``details['components']`` tells what is inside. The others
     are fixed parts of ``system_path``, listed for the inventory's sake.
+    Where a backend promises ``expand``, a pooled compute device with a
+    ``system_path`` is that server, and becomes a node by what is added to it.
     Capacities are totals: cores, MiB, GiB (2**30 bytes), Mbit/s.
     """
 
@@ -456,11 +464,31 @@ class Driver(abc.ABC):
         """What will name the node, where no tag can; changes nothing.
 
         Called, and written down, before ``compose`` if the driver promises
-        no tags. ``extra`` holds what is needed to tell, after a call whose
-        end nobody knows, what there is of this node. With this handle
-        ``observe`` sees the rest of a compose that was cut off, ``release``
-        takes it apart, and ``compose`` of a spec that has it goes on where
-        it was left: so such a driver declares ``compose`` idempotent.
+        no tags. If it promises ``expand`` as well as tags, it is called, too,
+        and gives None for a node that will carry its tag. ``extra`` holds
+        what is needed to tell, after a call whose end nobody knows, what
+        there is of this node. With this handle ``observe`` sees the rest of
+        a compose that was cut off, ``release`` takes it apart, and
+        ``compose`` of a spec that has it goes on where it was left: so it is
+        idempotent, and a driver without tags declares that. ``attach`` and
+        ``detach`` are, too, and give the handle of what the node has then.
+        """
+        return None
+
+    def tagged(self, handle: Handle) -> bool:
+        """Whether the node of ``handle`` carries a tag; no I/O.
+
+        False for what ``prepare`` named: then :meth:`find` says nothing
+        about it, and the handle is all that there is.
+        """
+        return self.capabilities.tags
+
+    def joined(self, handle: Handle, device_path: str) -> Handle | None:
+        """The handle of a node that a device may have been added to; no I/O.
+
+        Written down before ``attach``, where no tag tells the node. With it
+        ``release`` takes away the device, too, if it is there. None where
+        the handle says nothing of devices.
         """
         return None
 

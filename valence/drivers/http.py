@@ -133,10 +133,13 @@ class Client:
         :param lenient: take a body that is no JSON object as none.
         """
         with deadline.limit(self.limits.call_timeout):
-            answer = self._authentic(
-                lambda headers: self._patient(path, headers, lenient, accept),
-                authenticate)
-            return self._judged(answer, 'GET', path, accept, False)
+            try:
+                answer = self._authentic(
+                    lambda headers: self._patient(path, headers, lenient,
+                                                  accept), authenticate)
+                return self._judged(answer, 'GET', path, accept, False)
+            except base.DriverError as error:
+                raise _light(error) from error.__cause__
 
     def send(self, method: str, path: str,
              body: Mapping[str, Any] | None = None, *,
@@ -152,11 +155,16 @@ class Client:
         :raises Ambiguous: it was sent, and nobody knows.
         """
         with deadline.limit(self.limits.call_timeout):
-            answer = self._authentic(
-                lambda credentials: self._exchange(
-                    method, path, body, {**(headers or {}), **credentials},
-                    True, harmless), authenticate)
-            return self._judged(answer, method, path, accept, not harmless)
+            try:
+                answer = self._authentic(
+                    lambda credentials: self._exchange(
+                        method, path, body,
+                        {**(headers or {}), **credentials}, True, harmless),
+                    authenticate)
+                return self._judged(answer, method, path, accept,
+                                    not harmless)
+            except base.DriverError as error:
+                raise _light(error) from error.__cause__
 
     def location(self, answer: Answer) -> str | None:
         """The path in ``Location``, None where there is none.
@@ -300,6 +308,18 @@ class Client:
             raise base.Unreachable(f'{what}{said}')
         raise base.BadAnswer(f'{what}, a redirect or what is no answer; '
                              'correct the URL of the pod manager')
+
+
+def _light(error: base.DriverError) -> base.DriverError:
+    """The error without the frames that hold what was read.
+
+    A scan keeps an error of each flaw, and a frame up to Limits.max_body.
+    """
+    one: BaseException | None = error
+    while one is not None:
+        one.__traceback__ = None
+        one = one.__cause__ or one.__context__
+    return error
 
 
 def retry_after(text: str | None) -> float | None:

@@ -93,7 +93,9 @@ _contexts_lock = threading.Lock()
 
 
 def tls_context(endpoint: base.Endpoint) -> ssl.SSLContext:
-    """TLS 1.2 or later, trusting the endpoint's authorities only.
+    """TLS 1.2 or later, trusting the endpoint's certificates only.
+
+    They are authorities, or the backend's own.
 
     Shared by all endpoints that trust the same, for as long as there is one.
 
@@ -122,6 +124,8 @@ def _new_context(endpoint: base.Endpoint) -> ssl.SSLContext:
             raise base.Misconfigured(
                 'the CA certificates of the pod manager cannot be read; '
                 'give them as PEM text') from None
+        # So the backend's own certificate can be given, and is a pin.
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     else:
         context.load_default_certs()
     return context

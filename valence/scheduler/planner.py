@@ -29,7 +29,10 @@ _LIMIT_KINDS = {
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class FreeDevice:
-    """A pooled device that nobody owns. Units as in the API."""
+    """A pooled device that nobody owns. Units as in the API.
+
+    A ``server`` is there already, and is a node by what is added to it.
+    """
 
     resource_path: str
     type: DeviceType
@@ -39,6 +42,7 @@ class FreeDevice:
     memory_type: str = ''
     model: str = ''
     zone_paths: tuple[str, ...] = ()
+    server: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -132,7 +136,10 @@ def _choose_compute(wanted: Wanted,
     sleds = [d for d in by_type[DeviceType.COMPUTE]
              if d.processor_cores >= wanted.cores
              and wanted.processor_model in d.model.lower()
-             and wanted.memory_type in d.memory_type.lower()]
+             and wanted.memory_type in d.memory_type.lower()
+             # A server is no node without another device.
+             and not (d.server and not wanted.pci
+                      and d.memory_mib >= wanted.memory_mib)]
     whole = [d for d in sleds if d.memory_mib >= wanted.memory_mib]
     if whole:
         return [min(whole, key=lambda d: (d.memory_mib, d.processor_cores))]

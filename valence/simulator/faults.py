@@ -30,8 +30,9 @@ fault           effect  what the client sees
 ==============  ======  ====================================================
 latency                 the true answer, after ``seconds`` (1); the request
                         takes effect after them
-task                    202 and a task that takes ``seconds`` (0.5)
-immediate               no task even where the pod would make one
+task                    202 and a task that takes ``seconds`` (0.5); refused
+                        for a pod of a kind that has no tasks
+immediate               no task even where the pod would make one; the same
 status          false   ``status`` (500), ``headers``, and a ``body`` (an
                         object or a text; default: a Redfish error)
 deny            true    the same: effect without success
@@ -171,7 +172,9 @@ class Hit:
 class Rules:
     """The rules of one pod."""
 
-    def __init__(self) -> None:
+    def __init__(self, tasks: bool = True) -> None:
+        """``tasks``: the pod has any."""
+        self._tasks = tasks
         self._rules: dict[int, Rule] = {}
         self._count = 0
         self._fired = asyncio.Event()
@@ -180,6 +183,8 @@ class Rules:
     def add(self, given: Mapping[str, Any]) -> Rule:
         """Make a rule; raises BadRule."""
         rule = _read(self._count + 1, dict(given))
+        if rule.fault in ("task", "immediate") and not self._tasks:
+            raise BadRule(f"{rule.fault}: a pod of this kind has no tasks.")
         self._count += 1
         self._rules[rule.id] = rule
         return rule

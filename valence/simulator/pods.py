@@ -11,7 +11,8 @@ when such a pod is asked for. It has
   attributes and ``site`` is what the process lends to the pod; it raises
   CannotBuild, with one sentence, where the options make no sense;
 * optionally ``BASE``, the path that is added to the origin in the URL shown
-  to whoever started the process.
+  to whoever started the process;
+* optionally ``TASKS``, true where ``Request.delay`` is honoured.
 
 Requests are answered one by one, on one thread, and ``handle`` never waits:
 whatever it checks still holds when it takes effect. What is to happen later

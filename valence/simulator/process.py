@@ -113,7 +113,8 @@ def _pod(one: options.PodOptions, stack: contextlib.AsyncExitStack
         pod = pods.kind(one.kind).build(conf, site)
     except pods.CannotBuild as error:
         raise CannotStart(f"pod {one.name}: {error}") from error
-    entry = admin.Entry(one.name, one.kind, pod, Rules())
+    tasks = getattr(pods.kind(one.kind), "TASKS", False)
+    entry = admin.Entry(one.name, one.kind, pod, Rules(tasks))
     return entry, server.Server(
         server.handler(entry, conf.latency, request_log), conf.host,
         conf.port, tls)

@@ -4,7 +4,7 @@
 Kinds come from the class code (PCI Code and ID Assignment Specification:
 base class, subclass and programming interface, a byte each), names from the
 ``pci.ids`` of the operating system. Where that file is not installed the
-ids stay hexadecimal numbers.
+ids stay hexadecimal numbers, and the log says so once.
 """
 
 import functools
@@ -12,7 +12,11 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from oslo_log import log as logging
+
 from valence.common.devices import DeviceType
+
+LOG = logging.getLogger(__name__)
 
 #: Where the packages hwdata (rpm) and pci.ids (deb) put the file.
 FILES = ('/usr/share/hwdata/pci.ids', '/usr/share/misc/pci.ids')
@@ -82,4 +86,7 @@ def _installed() -> Mapping[tuple[int, int | None], str]:
                 return parse(file)
         except OSError:
             continue
+    LOG.info('PCI devices have numbers for names, as there is neither of %s; '
+             'install the package pci.ids (Debian) or hwdata and restart',
+             ', '.join(FILES))
     return {}

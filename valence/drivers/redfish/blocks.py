@@ -92,6 +92,33 @@ def block_state(body: Body) -> DeviceState:
     return state
 
 
+def is_composing(body: Body) -> bool:
+    status = values.obj(body.get('CompositionStatus'))
+    return values.text(status.get('CompositionState')) == 'Composing'
+
+
+def server_state(body: Body, server: Body, in_use: bool) -> DeviceState:
+    """Of the block that an expandable server is itself.
+
+    It is in that server all along, so to be composed says nothing.
+
+    :param in_use: whether the server has other blocks.
+    """
+    status = values.obj(body.get('CompositionStatus'))
+    told = values.text(status.get('CompositionState'))
+    if told in (None, 'Composed', 'ComposedAndAvailable'):
+        told = 'Unused'
+    state = block_state({
+        **body, 'Links': {}, 'Pool': None, 'CompositionStatus': {
+            **status, 'CompositionState': told, 'NumberOfCompositions': 0}})
+    if state not in (DeviceState.FREE, DeviceState.RESERVED):
+        return state
+    if in_use:
+        return DeviceState.USED
+    return (DeviceState.UNAVAILABLE if values.state(server) in _OUT_OF_ORDER
+            else state)
+
+
 def totals(inside: Iterable[Component]) -> dict[str, Any]:
     """What the components add up to, as fields of ``base.Device``.
 

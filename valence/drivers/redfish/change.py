@@ -16,7 +16,7 @@ from valence.common.devices import DeviceState
 from valence.drivers import base
 from valence.drivers.http import Answer
 from valence.drivers.redfish import blocks, styles, systems, tasks, values
-from valence.drivers.redfish.discover import block_links
+from valence.drivers.redfish.discover import block_links, is_expandable
 from valence.drivers.redfish.service import Service
 from valence.drivers.redfish.systems import Seen
 
@@ -50,10 +50,21 @@ def promised(service: Service, seen: list[Seen], updatable: bool | None
         one.may('PATCH') or one.may('PUT') for one in seen))
 
 
+def adds(service: Service, one: Seen, updatable: bool | None) -> bool:
+    """Whether an expandable server shows a way to add blocks to it.
+
+    That it is one is its word that there is: Allow is enough.
+    """
+    if service.offers(one.body, _ACTIONS['attach']):
+        return True
+    if one.allow is None:
+        return bool(updatable)
+    return updatable is not False and bool({'PATCH', 'PUT'} & one.allow)
+
+
 def expandable(body: Mapping[str, Any]) -> bool:
-    """Whether a whole server takes blocks (DSP2050, expandable)."""
-    cases = values.texts(values.obj(body.get('Composition')).get('UseCases'))
-    return 'ExpandableSystem' in cases or bool(block_links(dict(body)))
+    """Whether blocks of a whole server may change, as far as is known."""
+    return is_expandable(dict(body)) or bool(block_links(dict(body)))
 
 
 def start(service: Service, handle: base.Handle, device_path: str,
@@ -111,13 +122,9 @@ def send(service: Service, handle: base.Handle, device: str, kind: str
     :raises Refused: if the system is somebody else's, or the block is.
     """
     path = service.origin.path(handle.resource_path)
-    tag = handle.extra.get('tag')
     for last in (False, True):
         seen = systems.look(service, path)
-        if tag and seen.body.get('Name') != tag:
-            raise base.Refused(
-                f'{path} is not named {tag} (any more): it may be the '
-                'system of somebody else and is not changed')
+        systems.check_tag(handle, seen.body)
         if _is_so(service, path, seen.body, device, kind):
             return None
         block = systems.look(service, device)
@@ -210,8 +217,7 @@ def _check_free(block: Body, device: str, path: str) -> None:
 
     A claim in Valence is exclusive (see :mod:`.blocks`).
     """
-    status = values.obj(block.get('CompositionStatus'))
-    if values.text(status.get('CompositionState')) == 'Composing':
+    if blocks.is_composing(block):
         raise base.Busy(f'{device} is being composed', 2.0)
     if (blocks.block_state(block) == DeviceState.USED
             and not systems.links_to(block, path)):

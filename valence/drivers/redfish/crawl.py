@@ -9,6 +9,7 @@ and nothing that handles answers needs a lock.
 """
 
 import contextvars
+import dataclasses
 import functools
 import queue
 import threading
@@ -18,6 +19,7 @@ from typing import Any
 
 from oslo_log import log as logging
 
+from valence.common.context import carried
 from valence.drivers import base
 from valence.drivers.http_links import printable
 from valence.drivers.redfish import service as redfish
@@ -45,12 +47,17 @@ class Crawl:
     """One reading of a tree.
 
     ``problems`` is what could not be read and ``errors`` the reasons, one
-    each; ``read`` counts the answers.
+    each; ``read`` counts the answers. A collection of more than ``most``
+    members is not read to its end.
     """
 
-    def __init__(self, service: redfish.Service) -> None:
+    def __init__(self, service: redfish.Service,
+                 most: int | None = None) -> None:
         self._service = service
         limits = service.client.limits
+        if most is not None:
+            limits = dataclasses.replace(
+                limits, max_members=min(most, limits.max_members))
         self._limits = limits
         self._left = limits.max_members * RESOURCES_PER_MEMBER
         self._waiting: dict[str, list[tuple[Handler, Collection[int]]]] = {}
@@ -247,8 +254,9 @@ class Crawl:
             self._results.put(handle)
 
         self._running += 1
-        # The deadline is in the context, which does not follow into threads.
-        self._pool.submit(contextvars.copy_context().run, work)
+        # The deadline is in the context, which does not follow into threads,
+        # nor does the request that the log lines are of.
+        self._pool.submit(contextvars.copy_context().run, carried(work))
 
     def _arrived(self, path: str, body: Body) -> None:
         for then, _ in self._waiting.pop(path, ()):

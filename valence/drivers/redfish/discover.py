@@ -52,6 +52,12 @@ def is_composed(body: Body) -> bool:
     return kind == 'Composed' or (kind is None and bool(block_links(body)))
 
 
+def is_expandable(body: Body) -> bool:
+    """Whether a whole server takes blocks (DSP2050, expandable)."""
+    cases = values.texts(values.obj(body.get('Composition')).get('UseCases'))
+    return not is_composed(body) and 'ExpandableSystem' in cases
+
+
 def block_links(body: Body) -> list[Body]:
     """The links of a system to the resource blocks it is made of."""
     return values.objects(values.obj(body.get('Links')).get(
@@ -99,6 +105,11 @@ class Scan:
         self._told: dict[str, dict[str, Any]] = {}
         self._limits: dict[str, dict[str, Any]] = {}
         self._limits_of_all: dict[str, Any] = {}
+        #: By block, the expandable server that it is; and the other way.
+        self._servers: dict[str, str] = {}
+        self._own: dict[str, str] = {}
+        #: The components of all blocks.
+        self._in_blocks: set[str] = set()
 
     def start(self, root: Body) -> None:
         """Want everything that the root leads to.
@@ -176,15 +187,26 @@ class Scan:
                 for path in zones:
                     self._limits.setdefault(_key(path), {}).update(told)
 
+    def _settle_servers(self) -> None:
+        for path, item in self._blocks.items():
+            self._in_blocks.update(
+                part['resource_path'] for part in item.inside)
+            for system in self._paths(item.body.get('ComputerSystems')):
+                if system in self._systems and is_expandable(
+                        self._systems[system].body):
+                    self._servers[path] = system
+                    self._own[system] = path
+
     def inventory(self) -> base.Inventory:
         """What was read, put together."""
         self._chassis_paths = {_key(path): path
                                for path in sorted(self._chassis)}
         self._settle_limits()
         zones = self._zones_of_blocks()
+        self._settle_servers()
         used = {
             _key(path) for item in self._systems.values()
-            if is_composed(item.body)
+            if is_composed(item.body) or is_expandable(item.body)
             for path in self._paths(block_links(item.body))}
         pooled = {path: self._pooled(path, item, zones, used)
                   for path, item in self._blocks.items()}
@@ -276,30 +298,50 @@ class Scan:
 
     def _pooled(self, path: str, item: _Item, zones: dict[str, set[str]],
                 used: set[str]) -> base.Device:
+        server = self._servers.get(path)
         inside = item.parts()
         for system in self._paths(item.body.get('ComputerSystems')):
             if system in self._systems:
-                inside.extend(self._systems[system].parts())
+                inside.extend(part for part in self._systems[system].parts()
+                              # What was added to a server is not its own.
+                              if not server or part['resource_path']
+                              not in self._in_blocks)
         kind = blocks.block_type(item.body, inside)
-        state = blocks.block_state(item.body)
-        if _key(path) in used and state in (DeviceState.FREE,
-                                            DeviceState.RESERVED):
-            state = DeviceState.USED        # a system says that it has it
+        sums, model = blocks.totals(inside), blocks.model(kind, inside)
+        if server:
+            cores, processor, memory = summary(self._systems[server].body)
+            sums['processor_cores'] = sums['processor_cores'] or cores
+            sums['memory_mib'] = sums['memory_mib'] or memory
+            model = model or processor
+            state = blocks.server_state(
+                item.body, self._systems[server].body,
+                self._is_in_use(path, server))
+        else:
+            state = blocks.block_state(item.body)
+            if _key(path) in used and state in (DeviceState.FREE,
+                                                DeviceState.RESERVED):
+                state = DeviceState.USED    # a system says that it has it
         return base.Device(
             resource_path=path, name=_name(path, item.body), type=kind,
             state=state, health=values.health(item.body),
-            rack_path=self._rack_of(item.body),
-            model=blocks.model(kind, inside),
+            rack_path=self._rack_of(item.body), system_path=server,
+            model=model,
             zone_paths=tuple(sorted(zones[path])),
             details={**_details(item.body), **blocks.sharing(item.body),
-                     'components': inside}, **blocks.totals(inside))
+                     'components': inside}, **sums)
+
+    def _is_in_use(self, path: str, server: str) -> bool:
+        """Whether a server has more blocks than the one that it is."""
+        return any(_key(one) != _key(path) for one in self._paths(
+            block_links(self._systems[server].body)))
 
     def _system(self, path: str, item: _Item,
                 pooled: dict[str, base.Device]) -> base.System:
         body = item.body
         names = {_key(one): one for one in pooled}
         paths = sorted({names.get(_key(one), one)
-                        for one in self._paths(block_links(body))})
+                        for one in self._paths(block_links(body))}
+                       | ({self._own[path]} if path in self._own else set()))
         devices = [pooled[one] for one in paths if one in pooled]
         composed = is_composed(body)
         inside = [part for device in devices
@@ -330,14 +372,12 @@ class Scan:
     def _fixed_devices(self, pooled: dict[str, base.Device]
                        ) -> list[base.Device]:
         """The parts of whole systems that are not in a block as well."""
-        taken = {part['resource_path'] for item in self._blocks.values()
-                 for part in item.inside}
         found = {}
         for path, item in self._systems.items():
             rack = self._rack_of(item.body)
             for part in item.parts():
                 name = part['resource_path']
-                if name in taken or name in pooled:
+                if name in self._in_blocks or name in pooled:
                     continue
                 found[name] = base.Device(
                     resource_path=name, name=part['name'],

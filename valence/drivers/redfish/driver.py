@@ -18,6 +18,7 @@ from valence.drivers.redfish import (
     compose,
     discover,
     events,
+    expand,
     identity,
     manifest,
     release,
@@ -40,8 +41,8 @@ class RedfishDriver(base.Driver):
     description = 'DMTF Redfish (DSP0266) with composition (DSP2050)'
     capabilities = base.Capabilities(
         compose=True, attach=True, allocation=base.Allocation.VALENCE,
-        preview=True, reserve=True, tags=True,
-        reset_types=identity.RESET_TYPES, boot_targets=identity.BOOT_TARGETS)
+        expand=True, preview=True, reserve=True, tags=True,
+        reset_types=systems.RESET_TYPES, boot_targets=systems.BOOT_TARGETS)
     connection_schema: ClassVar[Mapping[str, Any]] = {
         'type': 'object',
         'additionalProperties': False,
@@ -114,8 +115,23 @@ class RedfishDriver(base.Driver):
                 path = systems.find(self._service, tag)
             return None if path is None else _handle(path, tag)
 
+    def prepare(self, spec: base.Spec) -> base.Handle | None:
+        """For a node onto a server that is there; None for any other."""
+        with self._in_time():
+            return expand.prepare(self._service, spec)
+
+    def tagged(self, handle: base.Handle) -> bool:
+        return not expand.made(handle)
+
+    def joined(self, handle: base.Handle,
+               device_path: str) -> base.Handle | None:
+        return expand.joined(self._service, handle, device_path
+                             ) if expand.made(handle) else None
+
     def compose(self, spec: base.Spec) -> base.Pending | base.Done:
         with self._in_time():
+            if spec.prepared is not None:
+                return expand.compose(self._service, spec.prepared)
             answer = compose.start(self._service, spec, self._wish,
                                    self._reserves)
             if isinstance(answer, str):
@@ -127,51 +143,43 @@ class RedfishDriver(base.Driver):
 
     def poll(self, pending: base.Pending) -> base.Pending | base.Done:
         with self._in_time():
-            told = tasks.poll(self._service, pending)
-            if isinstance(told, base.Pending):
-                return told
-            monitor = pending.monitor
-            match monitor.get('kind'):
-                case 'compose':
-                    return self._composed(str(monitor['tag']), told, pending)
-                case 'release':
-                    return self._released(pending, told)
-                case 'attach' | 'detach':
-                    return change.follow(self._service, pending)
-                case 'set_boot':
-                    systems.check_boot(
-                        self._service, str(monitor['path']),
-                        str(monitor['target']), str(monitor['enabled']))
-                case 'set_power' if told is None:
-                    raise base.Ambiguous(
-                        'the backend has forgotten the task of the reset; '
-                        'see the power state')
-            return base.Done()
+            try:
+                return self._poll(pending)
+            except base.Refused:
+                self._drop_reservation(pending)
+                raise
 
     def observe(self, handle: base.Handle) -> base.NodeHardware | None:
+        look = expand.observe if expand.made(handle) else systems.observe
         with self._in_time():
-            return systems.observe(self._service, handle)
+            return look(self._service, handle)
 
     def attach(self, handle: base.Handle,
                device_path: str) -> base.Pending | base.Done:
         with self._in_time():
+            if expand.made(handle):
+                return expand.attach(self._service, handle, device_path)
             return change.start(self._service, handle, device_path, 'attach')
 
     def detach(self, handle: base.Handle,
                device_path: str) -> base.Pending | base.Done:
         with self._in_time():
+            if expand.made(handle):
+                return expand.detach(self._service, handle, device_path)
             return change.start(self._service, handle, device_path, 'detach')
 
     def cancel(self, pending: base.Pending) -> None:
         """Ask the backend to stop working; ``poll`` tells how it ended."""
         with self._in_time():
-            tasks.cancel(self._service, pending)
+            if tasks.cancel(self._service, pending):
+                self._drop_reservation(pending)
 
     def set_power(self, handle: base.Handle,
                   reset_type: str) -> base.Pending | base.Done:
         with self._in_time():
             path = handle.resource_path
-            answer = systems.reset(self._service, path, reset_type)
+            self._check_there(handle)
+            answer = systems.reset(self._service, handle, reset_type)
             if answer.status == 202:
                 return tasks.start(self._service, answer, 'set_power',
                                    path=path)
@@ -181,7 +189,8 @@ class RedfishDriver(base.Driver):
                  enabled: str) -> base.Pending | base.Done:
         with self._in_time():
             path = handle.resource_path
-            answer = systems.set_boot(self._service, path, target, enabled)
+            self._check_there(handle)
+            answer = systems.set_boot(self._service, handle, target, enabled)
             if answer.status == 202:
                 return tasks.start(self._service, answer, 'set_boot',
                                    path=path, target=target, enabled=enabled)
@@ -189,10 +198,17 @@ class RedfishDriver(base.Driver):
             return base.Done()
 
     def release(self, handle: base.Handle) -> base.Pending | base.Done:
-        """Take the system apart, if it is a composed one and still ours."""
+        """Take the system apart, if it is a composed one and still ours.
+
+        A server that is there only loses what was added to it.
+        """
         with self._in_time():
+            if expand.made(handle):
+                return expand.release(self._service, handle)
             path = handle.resource_path
             answer = release.start(self._service, handle, self._reserves)
+            if handle.extra.get('tag'):
+                manifest.drop(self._service, str(handle.extra['tag']))
             if answer is None:
                 return base.Done()
             if answer.status == 202:
@@ -200,8 +216,39 @@ class RedfishDriver(base.Driver):
                                    path=path, tag=handle.extra.get('tag'))
             return base.Done()
 
+    def _check_there(self, handle: base.Handle) -> None:
+        if expand.made(handle):
+            expand.check_there(self._service, handle)
+
+    def _drop_reservation(self, pending: base.Pending) -> None:
+        """What was reserved for a composition that came to nothing."""
+        if pending.monitor.get('kind') == 'compose':
+            manifest.drop(self._service, str(pending.monitor['tag']))
+
     def _in_time(self) -> contextlib.AbstractContextManager[None]:
         return deadline.limit(self.endpoint.limits.call_timeout)
+
+    def _poll(self, pending: base.Pending) -> base.Pending | base.Done:
+        told = tasks.poll(self._service, pending)
+        if isinstance(told, base.Pending):
+            return told
+        monitor = pending.monitor
+        match monitor.get('kind'):
+            case 'compose':
+                return self._composed(str(monitor['tag']), told, pending)
+            case 'release':
+                return self._released(pending, told)
+            case 'attach' | 'detach':
+                return expand.follow(self._service, pending)
+            case 'set_boot':
+                systems.check_boot(
+                    self._service, str(monitor['path']),
+                    str(monitor['target']), str(monitor['enabled']))
+            case 'set_power' if told is None:
+                raise base.Ambiguous(
+                    'the backend has forgotten the task of the reset; '
+                    'see the power state')
+        return base.Done()
 
     def _composed(self, tag: str, answer: Answer | None,
                   pending: base.Pending | None = None

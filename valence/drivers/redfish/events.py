@@ -6,12 +6,18 @@ sends is only a hint, so nothing is asked of the service but that it posts
 anything at all.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 from valence.drivers import base
 from valence.drivers.redfish import values
+from valence.drivers.redfish.crawl import NOT_THERE, Crawl
 from valence.drivers.redfish.service import Service
 
 #: Subscriptions that are looked through; a service has few.
-_MOST = 64
+_MOST = 256
+#: A subscription that is gone, or that another user keeps to himself.
+_NOT_OURS = (403, *NOT_THERE)
 
 
 def subscribe(service: Service, destination: str) -> None:
@@ -35,13 +41,20 @@ def subscribe(service: Service, destination: str) -> None:
 
 
 def _has(service: Service, subscriptions: str, destination: str) -> bool:
-    members = values.objects(service.read(subscriptions).get('Members'))
-    for member in members[:_MOST]:
-        try:
-            known = service.read(service.origin.path(
-                values.reference(member)))
-        except base.NotFound:
-            continue
-        if known.get('Destination') == destination:
-            return True
-    return False
+    """Whether one of all pages of subscriptions is of ``destination``.
+
+    :raises DriverError: not found where not all could be read, or there are
+        too many: one more each time would not help.
+    """
+    found: list[str] = []
+
+    def each(path: str, body: Mapping[str, Any]) -> None:
+        if body.get('Destination') == destination:
+            found.append(path)
+
+    crawl = Crawl(service, _MOST)
+    crawl.collection({'@odata.id': subscriptions}, each, missing=_NOT_OURS)
+    crawl.run()
+    if crawl.errors and not found:
+        raise crawl.errors[0]
+    return bool(found)

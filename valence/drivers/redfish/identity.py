@@ -17,18 +17,10 @@ from valence.drivers.redfish import (
     systems,
     values,
 )
-from valence.drivers.redfish.discover import is_composed
+from valence.drivers.redfish.discover import is_composed, is_expandable
+from valence.drivers.redfish.systems import BOOT_TARGETS, RESET_TYPES
 
 Body = dict[str, Any]
-
-#: DSP0268, ResetType of the Resource schema.
-RESET_TYPES = ('On', 'ForceOff', 'GracefulShutdown', 'GracefulRestart',
-               'ForceRestart', 'Nmi', 'ForceOn', 'PushPowerButton',
-               'PowerCycle')
-#: DSP0268, BootSource of the ComputerSystem schema.
-BOOT_TARGETS = ('None', 'Pxe', 'Floppy', 'Cd', 'Usb', 'Hdd', 'BiosSetup',
-                'Utilities', 'Diags', 'UefiShell', 'UefiTarget', 'SDCard',
-                'UefiHttp', 'RemoteDrive', 'UefiBootNext')
 
 #: So many systems are asked what they allow, for the backend as a whole:
 #: the first, and the last, which are the youngest in most services.
@@ -67,8 +59,8 @@ def _capabilities(pod: service.Service, root: Body, wish: str,
             with contextlib.suppress(base.Refused, base.BadAnswer):
                 one = systems.look(pod, values.reference(link))
                 seen.append(one)
-                resets.update(systems.reset_types(pod, one.body))
-                boots.update(systems.boot_targets(one.body))
+                resets.update(systems.may_reset(pod, one.body))
+                boots.update(systems.may_boot(one.body))
         if not members:
             resets, boots = set(RESET_TYPES), set(BOOT_TARGETS)
     able: dict[str, Any] = {}
@@ -119,11 +111,16 @@ def _composing(pod: service.Service, composition: Body, wish: str,
     chooses = (base.Allocation.BACKEND
                if found.style == styles.Style.CONSTRAINED
                else base.Allocation.VALENCE)
+    updatable = styles.updatable(found.told)
+    expands = chooses == base.Allocation.VALENCE and any(
+        is_expandable(one.body) and change.adds(pod, one, updatable)
+        for one in seen)
     return {
-        'compose': found.makes, 'tags': True, 'preview': previews,
+        'compose': found.makes or expands, 'expand': expands,
+        # No server that is there carries a tag, only what is made does.
+        'tags': found.makes or not expands, 'preview': previews,
         'reserve': reserves, 'allocation': chooses,
-        'attach': change.promised(pod, changing,
-                                  styles.updatable(found.told)),
+        'attach': expands or change.promised(pod, changing, updatable),
     }
 
 

@@ -4,9 +4,11 @@
 The Compose action of CompositionService 1.2 (DSP2050, "Composition using a
 manifest"). Where the service has reservations the blocks are reserved first
 (PreviewReserve) and the reservation is applied; a successor finds it by the
-stanza's id, which is the tag. Each stanza has a response of its own, maybe
-an error inside of a 200. One product composes on a preview: so it is looked
-for before anything else is sent.
+stanza's id, which is the tag, and it is taken back where nothing came of it.
+Where there are only previews one is asked for, so that a refusal comes
+before anything changes. Each stanza has a response of its own, maybe an
+error inside of a 200. One product composes on a preview: so it is looked for
+before anything else is sent.
 """
 
 import contextlib
@@ -33,25 +35,28 @@ def compose(service: Service, composition: Mapping[str, Any], tag: str,
     """
     target, _ = _action(service, composition)
     manifest = _manifest('ComposeSystem', tag, request)
-    identifier, path = None, None
-    if 'PreviewReserve' in kinds(service, composition):
-        identifier, path = _own(service, composition, tag)
-        if identifier is None:
-            answer = tasks.settle(service, service.client.send(
-                'POST', target, _body('PreviewReserve', manifest)),
-                'the reservation')
-            if answer is not None:
-                check(service, answer.body)
-                identifier = values.text(answer.body.get('ReservationId'))
-            done = systems.find(service, tag)
-            if done is not None:
-                return done             # the preview has composed it
+    offered = kinds(service, composition)
+    kind = next((one for one in ('PreviewReserve', 'Preview')
+                 if one in offered), None)
+    identifier = None
+    if kind == 'PreviewReserve':
+        identifier = next((name for name, _ in _own(
+            service, composition, tag)), None)
+    if kind is not None and identifier is None:
+        answer = tasks.settle(service, service.client.send(
+            'POST', target, _body(kind, manifest)), f'the {kind}')
+        if answer is not None:
+            check(service, answer.body)
+            identifier = values.text(answer.body.get('ReservationId'))
+        done = systems.find(service, tag)
+        if done is not None:
+            return done                 # the preview has composed it
     try:
         answer = service.client.send('POST', target, _body(
             'Apply', manifest, identifier))
         check(service, answer.body)
     except base.Refused:
-        _drop(service, composition, tag, path)
+        drop(service, tag)
         raise
     return answer
 
@@ -129,7 +134,7 @@ def kinds(service: Service, composition: Mapping[str, Any]
     """The RequestTypes that the action takes.
 
     Where it does not list them, reservations are told by what else the
-    composition service has.
+    composition service has, and a preview alone is not promised.
     """
     _, listed = service.parameter(_action(service, composition)[1],
                                   'RequestType')
@@ -138,15 +143,27 @@ def kinds(service: Service, composition: Mapping[str, Any]
     if (values.obj(composition.get('CompositionReservations'))
             or composition.get('ReservationDuration')):
         return ('Preview', 'PreviewReserve', 'Apply')
-    return ('Preview', 'Apply')
+    return ('Apply',)
+
+
+def drop(service: Service, tag: str) -> None:
+    """End what was reserved for ``tag`` and is not to be applied any more.
+
+    What cannot be ended now ends by itself (ReservationDuration).
+    """
+    with contextlib.suppress(base.DriverError):
+        composition = service.composition() or {}
+        if service.offers(composition, COMPOSE):
+            for _, path in _own(service, composition, tag):
+                service.client.send('DELETE', path, accept=NOT_THERE)
 
 
 def _own(service: Service, composition: Mapping[str, Any], tag: str
-         ) -> tuple[str | None, str | None]:
-    """(id, path) of a reservation that was made for ``tag`` before."""
+         ) -> list[tuple[str, str]]:
+    """(id, path) of the reservations that were made for ``tag`` before."""
     link = composition.get('CompositionReservations')
     if not isinstance(link, dict):
-        return None, None
+        return []
     found: list[tuple[str, str]] = []
 
     def each(path: str, body: Body) -> None:
@@ -159,13 +176,4 @@ def _own(service: Service, composition: Mapping[str, Any], tag: str
     crawl = Crawl(service)
     crawl.collection(link, each, absent=NOT_THERE, missing=NOT_THERE)
     crawl.run()
-    return min(found) if found else (None, None)
-
-
-def _drop(service: Service, composition: Mapping[str, Any], tag: str,
-          path: str | None) -> None:
-    """End a reservation that cannot be used; else it ends by itself."""
-    with contextlib.suppress(base.DriverError):
-        path = path or _own(service, composition, tag)[1]
-        if path is not None:
-            service.client.send('DELETE', path, accept=NOT_THERE)
+    return sorted(found)

@@ -6,20 +6,30 @@ object. DSP0266, "Actions" for ActionInfo and "ETags" for If-Match.
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from valence.common import deadline
 from valence.drivers import base
 from valence.drivers.http import Answer
+from valence.drivers.redfish import blocks, values
 from valence.drivers.redfish import service as redfish
-from valence.drivers.redfish import values
 from valence.drivers.redfish.crawl import GONE, Crawl
 from valence.drivers.redfish.discover import block_links, is_composed, summary
 from valence.drivers.redfish.service import Service
 
 Body = dict[str, Any]
+
+#: DSP0268, ResetType of the Resource schema: what the driver promises.
+RESET_TYPES = ('On', 'ForceOff', 'GracefulShutdown', 'GracefulRestart',
+               'ForceRestart', 'Nmi', 'ForceOn', 'PushPowerButton',
+               'PowerCycle')
+#: DSP0268, BootSource of the ComputerSystem schema; see common.power.
+BOOT_TARGETS = ('None', 'Pxe', 'Floppy', 'Cd', 'Usb', 'Hdd', 'BiosSetup',
+                'Utilities', 'Diags', 'UefiShell', 'SDCard', 'UefiHttp',
+                'RemoteDrive')
+_RESET = 'ComputerSystem.Reset'
 
 #: How often, and how long between (seconds), a changed setting is looked
 #: for before the service is taken to have ignored it.
@@ -66,11 +76,26 @@ def observe(service: Service, handle: base.Handle
         seen = look(service, handle.resource_path)
     except base.NotFound:
         return None
-    body = seen.body
-    paths = devices(service, handle.resource_path, body)
+    paths = devices(service, handle.resource_path, seen.body)
     if handle.extra.get('tag') and vacant(service, handle.resource_path,
                                           seen, paths):
         return None
+    return hardware(service, handle, seen.body, paths)
+
+
+def hardware(service: Service, handle: base.Handle, body: Body,
+             paths: tuple[str, ...]) -> base.NodeHardware:
+    """A system and the blocks ``paths`` that it is made of.
+
+    It is whole once none of them is being composed any more.
+    """
+    composing: list[str] = []
+
+    def each(path: str, block: Body) -> None:
+        if blocks.is_composing(block):
+            composing.append(path)
+
+    each_block(service, paths, each)
     boot = values.obj(body.get('Boot'))
     cores, model, memory = summary(body)
     return base.NodeHardware(
@@ -84,9 +109,26 @@ def observe(service: Service, handle: base.Handle
         boot_enabled=values.text(boot.get('BootSourceOverrideEnabled'), 64),
         allowed_resets=reset_types(service, body),
         allowed_boot_targets=boot_targets(body),
+        unfinished='Composing' if composing else None,
         details=values.compact(
             uuid=values.text(body.get('UUID'), 64),
             composed=is_composed(body), status=values.state(body)))
+
+
+def each_block(service: Service, paths: Collection[str],
+               each: Callable[[str, Body], None]) -> None:
+    """Read blocks side by side; one that is gone is left out.
+
+    :raises DriverError: if one cannot be read.
+    """
+    if not paths:
+        return
+    crawl = Crawl(service)
+    for path in paths:
+        crawl.want({'@odata.id': path}, each, absent=GONE)
+    crawl.run()
+    if crawl.errors:
+        raise crawl.errors[0]
 
 
 def devices(service: Service, path: str, body: Body) -> tuple[str, ...]:
@@ -144,50 +186,83 @@ def vacant(service: Service, path: str, seen: Seen,
 
 def reset_types(service: Service, body: Body) -> tuple[str, ...]:
     """What the service allows; empty where it has no reset or no list."""
-    action = values.obj(values.obj(
-        body.get('Actions')).get('#ComputerSystem.Reset'))
+    action = values.obj(values.obj(body.get('Actions')).get(f'#{_RESET}'))
     return service.parameter(action, 'ResetType')[1]
 
 
 def boot_targets(body: Body) -> tuple[str, ...]:
+    """What the service allows; empty where it has no override or no list.
+
+    Lists are optional (DSP0266, "Allowable values").
+    """
     return values.texts(values.obj(body.get('Boot')).get(
         'BootSourceOverrideTarget@Redfish.AllowableValues'))
 
 
-def reset(service: Service, path: str, reset_type: str) -> Answer:
+def may_reset(service: Service, body: Body) -> tuple[str, ...]:
+    """What is worth a try: all that is known where nothing is listed."""
+    if not service.offers(body, _RESET):
+        return ()
+    return reset_types(service, body) or RESET_TYPES
+
+
+def may_boot(body: Body) -> tuple[str, ...]:
+    """The same, for what a system boots from."""
+    if not isinstance(body.get('Boot'), dict):
+        return ()
+    return boot_targets(body) or BOOT_TARGETS
+
+
+def check_tag(handle: base.Handle, body: Body) -> None:
+    """See that a system may be changed.
+
+    :raises Refused: if it is somebody else's by now.
+    """
+    tag = handle.extra.get('tag')
+    if tag and body.get('Name') != tag:
+        raise base.Refused(
+            f'{handle.resource_path} is not named {tag} (any more): it may '
+            'be the system of somebody else and is not changed')
+
+
+def reset(service: Service, handle: base.Handle, reset_type: str) -> Answer:
     """Send one reset.
 
     :raises Unsupported: if the system has no such action.
-    :raises Refused: if it does not allow ``reset_type``.
+    :raises Refused: if it does not allow ``reset_type``, or is not ours.
     """
+    path = handle.resource_path
     body, _ = read(service, path)
-    action = service.action(body, 'ComputerSystem.Reset')
+    check_tag(handle, body)
+    action = service.action(body, _RESET)
     if action is None:
         raise base.Unsupported(f'{path} has no reset action')
-    allowed = reset_types(service, body)
-    if allowed and reset_type not in allowed:
+    allowed = may_reset(service, body)
+    if reset_type not in allowed:
         raise base.Refused(f'{path} allows no reset {reset_type!r}; it '
                            f'allows {", ".join(allowed)}')
     return service.client.send(
         'POST', action[0], {'ResetType': reset_type})
 
 
-def set_boot(service: Service, path: str, target: str,
+def set_boot(service: Service, handle: base.Handle, target: str,
              enabled: str) -> Answer:
     """Set the boot override; it is not read back yet.
 
     :raises Unsupported: if the system has no boot override.
-    :raises Refused: if it does not allow ``target``.
+    :raises Refused: if it does not allow ``target``, or is not ours.
     """
+    path = handle.resource_path
     wanted = {'BootSourceOverrideEnabled': enabled}
     if enabled != 'Disabled':
         wanted['BootSourceOverrideTarget'] = target
     for last in (False, True):
         body, etag = read(service, path)
+        check_tag(handle, body)
         if not isinstance(body.get('Boot'), dict):
             raise base.Unsupported(f'{path} has no boot override')
-        allowed = boot_targets(body)
-        if enabled != 'Disabled' and allowed and target not in allowed:
+        allowed = may_boot(body)
+        if enabled != 'Disabled' and target not in allowed:
             raise base.Refused(f'{path} allows no boot from {target!r}; it '
                                f'allows {", ".join(allowed)}')
         # 412: somebody changed it since, so nothing was done: look again.

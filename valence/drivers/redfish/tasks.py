@@ -102,11 +102,13 @@ def settle(service: Service, answer: Answer, what: str) -> Answer | None:
     return told
 
 
-def cancel(service: Service, pending: base.Pending) -> None:
+def cancel(service: Service, pending: base.Pending) -> bool:
     """Ask the backend to stop; :func:`poll` then tells how it ended.
 
     DSP0266, "Asynchronous operations": DELETE of the task monitor. One that
     cannot be cancelled, or has ended, is no error.
+
+    :return: whether the backend took it.
     """
     for name in ('monitor', 'task'):
         path = pending.monitor.get(name)
@@ -114,9 +116,10 @@ def cancel(service: Service, pending: base.Pending) -> None:
             continue
         try:
             service.client.send('DELETE', str(path), harmless=True)
-            return
+            return True
         except base.Refused:
             continue
+    return False
 
 
 def created(service: Service, answer: Answer) -> str | None:

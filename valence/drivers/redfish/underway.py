@@ -7,7 +7,7 @@ exist the tasks that run are looked at (DSP0268, TaskService).
 """
 
 import email.utils
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -26,8 +26,11 @@ _AT_WORK = ('New', 'Starting', 'Running', 'Suspended', 'Pending', 'Service',
 _LONGEST = 1800.0
 
 
-def check(service: Service, tag: str) -> bool:
-    """See that no task is at work that may make the system ``tag``.
+def check(service: Service, *names: str) -> bool:
+    """See that no task is at work on any of ``names``.
+
+    They are the tag of a system that it may make, or paths of blocks that
+    it may add.
 
     :return: whether there are tasks at all: one that has ended since the
         systems were listed may have made it.
@@ -51,9 +54,9 @@ def check(service: Service, tag: str) -> bool:
         nonlocal seen
         seen = True
         if values.text(body.get('TaskState')) in _AT_WORK and _may_make(
-                body, tag, now):
+                body, names, now):
             raise base.Busy(f'the backend still works on {path}, which may '
-                            f'make {tag}', 1.0)
+                            f'be about {", ".join(names)}', 1.0)
 
     crawl = Crawl(service)
     if isinstance(answer.body.get('Tasks'), dict):
@@ -65,11 +68,12 @@ def check(service: Service, tag: str) -> bool:
     return seen
 
 
-def _may_make(task: Mapping[str, Any], tag: str, now: float | None) -> bool:
+def _may_make(task: Mapping[str, Any], names: Iterable[str],
+              now: float | None) -> bool:
     payload = values.obj(task.get('Payload'))
     told = ' '.join(str(one)[:65536] for one in (
         task.get('Name'), task.get('Description'), payload.get('JsonBody')))
-    if tag in told:
+    if any(name in told for name in names):
         return True
     if payload.get('JsonBody') is not None or base.TAG.search(told):
         return False                    # of another request

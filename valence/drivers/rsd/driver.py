@@ -31,8 +31,7 @@ RESET_TYPES = ('On', 'ForceOff', 'GracefulShutdown', 'GracefulRestart',
                'ForceRestart', 'Nmi', 'ForceOn', 'PushPowerButton')
 #: DSP0268, BootSource, as far as RSD has them.
 BOOT_TARGETS = ('None', 'Pxe', 'Floppy', 'Cd', 'Usb', 'Hdd', 'BiosSetup',
-                'Utilities', 'Diags', 'UefiShell', 'UefiTarget',
-                'RemoteDrive')
+                'Utilities', 'Diags', 'UefiShell', 'RemoteDrive')
 
 #: So many nodes are asked what they allow, for the backend as a whole.
 _SAMPLE = 4
@@ -158,7 +157,8 @@ class RsdDriver(base.Driver):
         with self._in_time():
             nodes.ours(self._service, handle)
             path = handle.resource_path
-            systems.set_boot(self._service, path, target, enabled)
+            systems.set_boot(self._service, base.Handle(path), target,
+                             enabled)
             systems.check_boot(self._service, path, target, enabled)
             return base.Done()
 

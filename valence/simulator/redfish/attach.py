@@ -85,6 +85,10 @@ def added(system: System, blocks: list[Block]) -> list[Block]:
     """What of ``blocks`` is new to ``system``; raises RedfishError where
     it cannot become a system of these.
     """
+    for block in system.blocks:
+        if block.server is system and block not in blocks:
+            raise RedfishError(400, "PropertyValueIncorrect",
+                               "ResourceBlocks", block.uri, related=_WHERE)
     new = [block for block in blocks if block not in system.blocks]
     for block in new:
         composition.check_free(block, "", _WHERE)

@@ -263,5 +263,17 @@ class _Generator:
                             "Physical", parts, [chassis], own=parts)
             if self._shape.expandable:
                 system.zone = zones[(n - 1) % len(zones)]
+                self._list(system, chassis)
             chassis.fixed_systems.append(system)
             self.pod.add_system(system)
+
+    def _list(self, system: System, chassis: Chassis) -> None:
+        """The server is a resource block, too, and one of its own."""
+        zone = system.zone
+        assert zone is not None
+        block = Block(f"{BLOCKS}/{system.id}", system.id,
+                      f"Block of server {system.id}", "ComputerSystem", zone,
+                      chassis, Parts(), systems=[system], server=system)
+        system.blocks.append(block)
+        zone.blocks.append(block)
+        chassis.blocks.append(block)

@@ -153,7 +153,9 @@ class Block(Resource):
     """A resource block: the unit of composition.
 
     ``held`` counts the compositions under way and ``reservation`` is that
-    of a manifest; a ``hidden`` block is not on the service.
+    of a manifest; a ``hidden`` block is not on the service. ``server`` is
+    the expandable one that the block is as a whole: it is among that
+    server's blocks for ever, and has no parts of its own.
     """
 
     id: str
@@ -169,6 +171,7 @@ class Block(Resource):
     down: str = ""
     reservation: str = ""
     hidden: bool = False
+    server: System | None = None
 
     @property
     def state(self) -> str:

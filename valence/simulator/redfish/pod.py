@@ -11,8 +11,9 @@ from valence.simulator.redfish.service import Service
 # The calls that can be tasks.
 CALLS = ("compose", "decompose", "attach", "manifest", "reset", "boot",
          "reserve", "all")
-STYLES = ("specific", "constrained", "manifest")
+STYLES = ("specific", "constrained", "manifest", "none")
 ATTACH = ("action", "patch", "put", "none")
+TASKS = True
 
 OPTIONS = (
     cfg.IntOpt("racks", default=2, min=1, max=10000,
@@ -51,13 +52,14 @@ OPTIONS = (
                      "not."),
     cfg.ListOpt("composition-styles", default=["specific"],
                 item_type=types.String(choices=STYLES),
-                help="How systems can be composed."),
+                help="How systems can be composed; none are for a pod whose "
+                     "servers only take blocks."),
     cfg.ListOpt("attach", default=["none"],
                 item_type=types.String(choices=ATTACH),
                 help="How blocks are added to and removed from a system."),
     cfg.BoolOpt("expandable", default=False,
                 help="The fixed systems are expandable: blocks can be added "
-                     "to them."),
+                     "to them, and each is a resource block, too."),
     cfg.IntOpt("sharing", default=1, min=1, max=1000,
                help="Most compositions of one storage block."),
     cfg.BoolOpt("pools", default=False,
@@ -82,8 +84,10 @@ def build(conf: cfg.ConfigOpts, site: Site) -> Pod:
     """The pod that ``conf`` describes; raises CannotBuild."""
     if not conf.composition_styles or not conf.attach:
         raise CannotBuild("composition-styles and attach need a value.")
-    if "none" in conf.attach and len(conf.attach) > 1:
-        raise CannotBuild("attach is either none or something else.")
+    for name in ("composition_styles", "attach"):
+        if "none" in conf[name] and len(conf[name]) > 1:
+            raise CannotBuild(f"{name.replace('_', '-')} is either none or "
+                              "something else.")
     attach = tuple(way for way in conf.attach if way != "none")
     if conf.expandable and not (attach and conf.systems):
         raise CannotBuild("expandable systems need attach and systems.")
@@ -98,7 +102,8 @@ def build(conf: cfg.ConfigOpts, site: Site) -> Pod:
         page_size=conf.page_size, composition=conf.composition,
         task_calls=tuple(conf.task_calls),
         vanish_monitors=conf.vanish_monitors,
-        styles=tuple(conf.composition_styles), attach=attach,
+        styles=tuple(style for style in conf.composition_styles
+                     if style != "none"), attach=attach,
         pools=conf.pools, reservation_duration=conf.reservation_duration,
         require_etag=conf.require_etag,
         session_timeout=conf.session_timeout, events=conf.events,

@@ -120,6 +120,8 @@ def _block(block: Block) -> dict[str, Any]:
         body["Drives"] = refs(parts.drives)
     if parts.interfaces:
         body["EthernetInterfaces"] = refs(parts.interfaces)
+    if block.server:
+        body["ComputerSystems"] = [ref(block.server)]
     body["Links"] = {
         "ComputerSystems": refs(block.systems),
         "Chassis": [ref(block.chassis)],

@@ -188,7 +188,7 @@ class Service:
                         self._accounts.accounts):
             return (*_READS, "POST")
         if (resource is self._pod.systems and self._behaviour.composition
-                and self._behaviour.styles != ("manifest",)):
+                and set(self._behaviour.styles) - {"manifest"}):
             return (*_READS, "POST")
         return _READS
 

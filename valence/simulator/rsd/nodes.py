@@ -32,6 +32,7 @@ Body = dict[str, Any]
 #: Seconds after which a sled that is missing may be back.
 RETRY_AFTER = 30
 
+_ORIGIN = {"origin": "admin"}
 _MOVING = ("Allocating", "Assembling")
 _ENDED = ("Assembled", "Failed")
 _BOOT = {"BootSourceOverrideEnabled": ("boot_enabled", BOOT_ENABLED),
@@ -58,6 +59,21 @@ class Nodes:
 
     def allocate(self, body: Body) -> Node:
         """Take resources for a new node."""
+        node = self._take(body)
+        self._after(self._allocate_delay, node, "Allocated")
+        return node
+
+    def appear(self, body: Body) -> Node:
+        """Somebody else has a node, which is whole at once."""
+        node = self._take(body, **_ORIGIN)
+        self._become(node, "Assembled")
+        return node
+
+    def disappear(self, node: Node) -> None:
+        """Somebody else deletes a node, whatever its state."""
+        self._remove(node, force=True, **_ORIGIN)
+
+    def _take(self, body: Body, **details: Any) -> Node:
         pod = self._pod
         sled, extras = allocate.choose(pod, body)
         number = str(pod.counted + 1)
@@ -66,10 +82,9 @@ class Nodes:
                     body.get("Description") or "", "Allocating", sled,
                     extras, pod)
         self._record("allocate", node, description=node.description,
-                     resources=node.resources)
+                     resources=node.resources, **details)
         pod.counted += 1
         pod.add_node(node)
-        self._after(self._allocate_delay, node, "Allocated")
         return node
 
     def act(self, node: Node, kind: str, body: Body) -> None:
@@ -225,8 +240,9 @@ class Nodes:
         self._pod.touch(node)
         self._after(self._assemble_delay, node, "Assembled")
 
-    def _remove(self, node: Node, force: bool) -> None:
-        self._record("delete", node, force=force, resources=node.resources)
+    def _remove(self, node: Node, force: bool, **details: Any) -> None:
+        self._record("delete", node, force=force, resources=node.resources,
+                     **details)
         self._removed(node)
 
     def _removed(self, node: Node) -> None:

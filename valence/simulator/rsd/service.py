@@ -107,13 +107,29 @@ class Service:
 
         ``restart``: the PODM restarts. ``missing``: ``system`` is not seen
         any more, or again where ``missing`` is false. ``fail``: ``node`` is
-        Failed. Returns what changed, as it reads now.
+        Failed. ``compose``: a node as by ``request``, the body of Allocate,
+        is Assembled. ``decompose``: ``node`` is deleted. Returns what
+        changed, as it reads now; the ledger has ``"origin": "admin"`` where
+        resources were taken or given back.
         """
         if what == "restart":
             self._nodes.restart()
             return render.document(self.pod.nodes)
+        if what == "compose":
+            request = arguments.get("request", {})
+            if not isinstance(request, dict):
+                raise CannotChange("request is the body of Allocate.")
+            try:
+                made = self._nodes.appear(
+                    {"Name": "somebody else's", **request})
+            except RedfishError as error:
+                raise CannotChange(error.message["Message"]) from error
+            return render.document(made)
         named = self.pod.resources.get(str(arguments.get(
-            "node" if what == "fail" else "system")))
+            "system" if what == "missing" else "node")))
+        if what == "decompose" and isinstance(named, Node):
+            self._nodes.disappear(named)
+            return render.document(self.pod.nodes)
         if what == "fail" and isinstance(named, Node):
             self._nodes.fail(named)
             return render.document(named)
@@ -122,7 +138,8 @@ class Service:
             return render.document(named)
         raise CannotChange(
             f"an RSD pod cannot change {what!r} with {arguments!r}; it can "
-            "'restart', 'fail' a 'node', and make a 'system' 'missing'.")
+            "'restart', 'compose' by a 'request', 'decompose' or 'fail' a "
+            "'node', and make a 'system' 'missing'.")
 
     def _handle(self, request: Request) -> Response:
         path, _, search = request.target.partition("?")

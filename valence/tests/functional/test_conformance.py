@@ -16,45 +16,33 @@ from unittest import mock
 import testtools
 
 from valence import conformance
-from valence.common.secret import Secret
+from valence.conformance.changing import ChangingTests
+from valence.conformance.failures import FailureTests
+from valence.conformance.lifetime import LifetimeTests
+from valence.conformance.reading import ReadingTests
 from valence.drivers import base
 from valence.drivers.redfish import RedfishDriver
-from valence.tests.functional import documents, processes
+from valence.tests.functional import documents
+from valence.tests.functional.pods import Simulated, Simulator
 
 _MATRIX = documents.ROOT / 'tools/driver_matrix.py'
 
 
-class Simulated(conformance.DriverTests):
-    """A driver against Valence's simulator, a process of its own."""
-
-    #: Of the simulator's command line.
-    options: tuple[str, ...] = ()
-    properties: dict[str, str] = {}
-    holds: dict[str, int] = {}
-    capabilities: base.Capabilities | None = None
-
-    def new_backend(self) -> conformance.Backend:
-        pod = self.useFixture(processes.Simulator(*self.options))
-        return conformance.Backend(
-            base.Endpoint(
-                pod.url, pod.username, Secret(pod.password),
-                properties=self.properties,
-                limits=base.Limits(allow_http=True,
-                                   allowed_networks=('127.0.0.0/8',))),
-            effects=lambda: self.count(pod), holds=self.holds,
-            capabilities=self.capabilities)
-
-    def count(self, pod: processes.Simulator) -> int:
-        """How many changes the pod has really made."""
-        return sum(entry.get('phase') != 'requested' for entry in pod.ledger(
-            'compose', 'decompose', 'reset', 'boot'))
-
-
-class Redfish(Simulated):
+class Pod(Simulator):
     driver = RedfishDriver
+    pod = 'redfish,systems=1'
     holds = {'racks': 9, 'systems': 1, 'devices': 50, 'zones': 2,
              'compute': 8, 'nvme': 16, 'gpu': 8, 'nic': 8}
-    options = ('--systems', '1')
+
+    def count(self, entries):
+        return sum(entry.get('phase') != 'requested' for entry in entries
+                   if entry['effect'] in (
+                       'compose', 'decompose', 'attach', 'detach', 'reset',
+                       'boot'))
+
+
+class Redfish(Pod, Simulated):
+    pass
 
 
 class RedfishAtOnce(Redfish, testtools.TestCase):
@@ -62,31 +50,113 @@ class RedfishAtOnce(Redfish, testtools.TestCase):
 
 
 class RedfishTasks(Redfish, testtools.TestCase):
-    options = ('--systems', '1', '--tasks', '--task-delay', '0.5')
+    pod = Redfish.pod + ',tasks=true,task-delay=0.5'
 
 
 class RedfishSession(Redfish, testtools.TestCase):
-    options = ('--systems', '1', '--auth', 'session')
+    pod = Redfish.pod + ',auth=session'
     properties = {'authentication': 'session'}
 
 
 class RedfishBasic(Redfish, testtools.TestCase):
-    options = ('--systems', '1', '--auth', 'basic')
+    pod = Redfish.pod + ',auth=basic'
     properties = {'authentication': 'basic'}
 
 
 class RedfishPages(Redfish, testtools.TestCase):
     """No $expand, and pages of seven members."""
 
-    options = ('--systems', '1', '--noexpand', '--page-size', '7')
+    pod = Redfish.pod + ',expand=false,page-size=7'
 
 
-class RedfishWholeSystems(Simulated, testtools.TestCase):
+class RedfishWholeSystems(Redfish, testtools.TestCase):
     """A service without composition."""
 
-    driver = RedfishDriver
-    options = ('--nocomposition', '--systems', '3')
+    pod = 'redfish,composition=false,systems=3'
     holds = {'systems': 3, 'zones': 0, 'compute': 0}
+
+
+class Mode(Pod, ReadingTests, LifetimeTests, ChangingTests, FailureTests):
+    """Those that depend on how a service composes: most, not most time."""
+
+
+class RedfishManifest(Mode, testtools.TestCase):
+    """By the Compose action alone, with reservations."""
+
+    pod = Redfish.pod + ',composition-styles=manifest'
+
+
+class RedfishManifestTasks(Pod, LifetimeTests, testtools.TestCase):
+    """The same, and whatever is asked for becomes a task."""
+
+    pod = (RedfishManifest.pod
+           + ',tasks=true,task-calls=all,task-delay=0.2')
+
+
+class RedfishConstrained(Mode, testtools.TestCase):
+    """The service picks the blocks."""
+
+    pod = Redfish.pod + ',composition-styles=constrained'
+
+
+class RedfishReserve(Mode, testtools.TestCase):
+    """Blocks are marked for other clients while they are composed.
+
+    Composed systems change by actions, which show on them only.
+    """
+
+    pod = Redfish.pod + ',attach=action'
+    properties = {'reserve': True}
+
+
+class RedfishByPatch(Pod, ChangingTests, testtools.TestCase):
+    """Composed systems change by PATCH, once more in the background."""
+
+    pod = (Redfish.pod
+           + ',attach=patch,tasks=true,task-calls=attach,task-delay=0.1')
+
+
+class Servers(Redfish):
+    """A service that only adds blocks to the servers that it has."""
+
+    pod = ('redfish,systems=6,compute=2,expandable=true,zones=1,'
+           'composition-styles=none')
+    holds = {'systems': 6, 'zones': 1, 'compute': 8}
+    capabilities = base.Capabilities(
+        compose=True, expand=True, attach=True,
+        reset_types=('On', 'ForceOff', 'GracefulShutdown', 'GracefulRestart',
+                     'ForceRestart', 'PushPowerButton'),
+        boot_targets=('None', 'Pxe', 'Cd', 'Usb', 'Hdd', 'BiosSetup',
+                      'UefiHttp'))
+
+    def choose(self, inventory):
+        free = [one for one in inventory.devices if one.state == 'free']
+        return (next(one.resource_path for one in free if one.type
+                     == 'compute' and one.system_path),
+                *(next(one.resource_path for one in free if one.type == kind)
+                  for kind in ('nvme', 'gpu'))), None
+
+    def check_inventory(self, spec, handle):
+        """The server is what it was, a whole one, and has what it shows."""
+        found = self.connect().discover()
+        system, = [one for one in found.systems
+                   if one.resource_path == handle.resource_path]
+        self.assertEqual((False, None, tuple(sorted(spec.device_paths))), (
+            system.composed, system.tag, system.device_paths))
+        self.assertEqual({'used'}, {
+            one.state.value for one in found.devices
+            if one.resource_path in spec.device_paths})
+
+
+class RedfishServersByAction(Servers, testtools.TestCase):
+    pod = Servers.pod + ',attach=action'
+
+
+class RedfishServersByPatch(Servers, testtools.TestCase):
+    """And by tasks."""
+
+    pod = (Servers.pod + ',attach=patch,tasks=true,task-calls=attach,'
+           'task-delay=0.2')
 
 
 class Suite(testtools.TestCase):

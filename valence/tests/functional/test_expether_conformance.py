@@ -1,46 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
 """Does the ExpEther driver keep the contract, against a simulated manager?"""
 
-import json
-import sys
-
-import fixtures
 import testtools
 
-from valence import conformance
-from valence.common.secret import Secret
 from valence.drivers import base
 from valence.drivers.expether import ExpEtherDriver
-from valence.tests.functional.test_redfish_driver import Process
+from valence.tests.functional.pods import Simulated
 
 
-class Simulated(conformance.DriverTests):
-    """The manager is a process of its own."""
-
+class Manager(Simulated):
     driver = ExpEtherDriver
-    #: Of the simulated pod.
-    options = ''
-    properties: dict[str, bool] = {}
-    username: str | None = 'admin'
+    pod = 'eem'
+    holds = {'racks': 0, 'systems': 8, 'zones': 0, 'devices': 44,
+             'compute': 8, 'nvme': 16, 'nic': 8, 'gpu': 8,
+             'accelerator': 2, 'other': 2}
+    capabilities = base.Capabilities(compose=True, attach=True)
 
-    def new_backend(self):
-        ledger = self.useFixture(fixtures.TempDir()).join('ledger')
-        process = self.useFixture(Process(
-            sys.executable, '-m', 'valence.simulator', '--pod',
-            f'eem,password=password-of-it,ledger={ledger}{self.options}'))
-        line = process.first_line(lambda line: line.startswith('{'))
-        endpoint = base.Endpoint(
-            json.loads(line)['url'], username=self.username,
-            password=Secret('password-of-it') if self.username else None,
-            properties=self.properties,
-            limits=base.Limits(allow_http=True,
-                               allowed_networks=('127.0.0.0/8',)))
-        return conformance.Backend(
-            endpoint, effects=lambda: count(ledger),
-            holds={'racks': 0, 'systems': 8, 'zones': 0, 'devices': 44,
-                   'compute': 8, 'nvme': 16, 'nic': 8, 'gpu': 8,
-                   'accelerator': 2, 'other': 2},
-            capabilities=base.Capabilities(compose=True, attach=True))
+    def count(self, entries):
+        return sum(entry['effect'].startswith('group_') for entry in entries)
 
     def choose(self, inventory):
         """An EESV says nothing of the processors of its host."""
@@ -62,19 +39,13 @@ class Simulated(conformance.DriverTests):
         return None
 
 
-def count(ledger):
-    with open(ledger) as file:
-        return sum(json.loads(line)['effect'].startswith('group_')
-                   for line in file)
-
-
-class ExpEther(Simulated, testtools.TestCase):
+class ExpEther(Manager, testtools.TestCase):
     """As it comes."""
 
 
-class ExpEtherOpen(Simulated, testtools.TestCase):
+class ExpEtherOpen(Manager, testtools.TestCase):
     """Without credentials, and a manager that ignores update_time."""
 
-    options = ',auth=none,check-update-time=false'
+    pod = 'eem,auth=none,check-update-time=false'
     properties = {'send_update_time': False}
     username = None

@@ -12,11 +12,9 @@ import testtools
 
 from valence.drivers import base
 from valence.drivers.redfish import RedfishDriver
+from valence.tests.functional import backends
 from valence.tests.unit.drivers import server
 
-TOP = os.path.abspath(os.path.join(os.path.dirname(__file__), *['..'] * 3))
-DATA = os.environ.get('VALENCE_TEST_DATA') or os.path.join(
-    TOP, '..', 'shared', 'data')
 ROOT = '/redfish/v1'
 PLAIN = {'username': None, 'password': None}
 
@@ -28,10 +26,7 @@ class Mockup(testtools.TestCase):
 
     def setUp(self):
         super().setUp()
-        self.top = os.path.join(DATA, 'mockups', self.name)
-        if not os.path.isdir(self.top):
-            self.skipTest(f'the mockup {self.name} is not in '
-                          'VALENCE_TEST_DATA')
+        self.top = backends.data(self, 'mockups', self.name)
         self.server = self.useFixture(server.Server(self.handle))
         self.driver = RedfishDriver(server.endpoint(
             self.server.url, **PLAIN))
@@ -179,9 +174,7 @@ class Captures(testtools.TestCase):
     """Single answers recorded from running services."""
 
     def capture(self, service, name):
-        path = os.path.join(DATA, 'captures', service, f'{name}.json')
-        if not os.path.isfile(path):
-            self.skipTest(f'{service}/{name} is not in VALENCE_TEST_DATA')
+        path = backends.data(self, 'captures', service, f'{name}.json')
         with open(path) as file:
             return json.load(file)
 

@@ -5,9 +5,9 @@ Valence's own simulator and sushy-tools' emulator, each a process of its
 own, spoken to as a pod manager is.
 """
 
+import dataclasses
 import json
 import os
-import shutil
 import subprocess
 import sys
 import threading
@@ -19,6 +19,7 @@ import testtools
 
 from valence.drivers import base
 from valence.drivers.redfish import RedfishDriver
+from valence.tests.functional import backends
 from valence.tests.unit.drivers import server
 from valence.tests.unit.drivers.server import PASSWORD, USERNAME
 
@@ -341,6 +342,249 @@ class Changing(SimulatorCase):
         self.assertEqual(inventory, driver.discover())
 
 
+class Expanding(SimulatorCase):
+    """Nodes are made onto servers that are there already."""
+
+    servers = ('--systems', '2', '--expandable', '--zones', '1')
+
+    def simulate(self, *options, **changes):
+        return super().simulate(*self.servers, *options, **changes)
+
+    def only(self, way, *options):
+        """A pod that makes no systems."""
+        return self.simulate('--composition-styles', 'none', '--attach', way,
+                             *options)
+
+    def spec(self, driver, *types, server=0):
+        """A server that is free, and free devices for it."""
+        devices = driver.discover().devices
+        whole = [one.resource_path for one in devices
+                 if one.pooled and one.system_path][server]
+        others = [next(one.resource_path for one in devices
+                       if one.pooled and one.type == kind
+                       and one.state == 'free') for kind in types]
+        return base.Spec('valence-tag', 'web', (whole, *others))
+
+    def prepared(self, driver, *types, **more):
+        spec = self.spec(driver, *types, **more)
+        handle = driver.prepare(spec)
+        return dataclasses.replace(spec, prepared=base.Handle(
+            **json.loads(json.dumps(dataclasses.asdict(handle)))))
+
+    def again(self, driver):
+        """The driver as another process has it."""
+        return self.connect(driver.endpoint.url)
+
+    def add(self, driver, handle, block):
+        """Somebody else adds a block."""
+        driver.attach(base.Handle(handle.resource_path), block)
+
+    def take(self, driver, handle, block):
+        driver.detach(base.Handle(handle.resource_path), block)
+
+    def expand(self, driver):
+        able = driver.identify().capabilities
+        self.assertEqual((True, True, True, False), (
+            able.compose, able.expand, able.attach, able.tags))
+        before = driver.discover()
+        self.assertTrue(before.complete, before.problems)
+        spec = self.prepared(driver, 'nvme', 'gpu', 'nic')
+        own = spec.prepared.extra['own']
+        self.assertFalse(driver.tagged(spec.prepared))
+        self.assertIsNone(driver.observe(spec.prepared))
+        self.assertEqual([], self.changes())
+        handle = self.finish(driver, driver.compose(spec)).handle
+        self.assertEqual(spec.prepared, handle)
+        node = driver.observe(handle)
+        self.assertEqual((handle, sorted(spec.device_paths), None),
+                         (node.handle, list(node.device_paths),
+                          node.unfinished))
+        during = {one.resource_path: one for one in driver.discover().devices}
+        self.assertEqual({'used'}, {during[path].state.value
+                                    for path in spec.device_paths})
+        whole = next(one for one in before.devices
+                     if one.resource_path == own)
+        self.assertEqual(
+            [getattr(whole, name) for name in (
+                'processor_cores', 'memory_mib', 'capacity_gib', 'details')],
+            [getattr(during[own], name) for name in (
+                'processor_cores', 'memory_mib', 'capacity_gib', 'details')])
+        system = next(one for one in driver.discover().systems
+                      if one.resource_path == handle.resource_path)
+        self.assertEqual((False, None, node.device_paths), (
+            system.composed, system.tag, system.device_paths))
+
+        self.finish(driver, driver.set_power(handle, 'On'))
+        self.until(lambda: driver.observe(handle).power_state == 'On')
+        self.finish(driver, driver.set_boot(handle, 'Pxe', 'Once'))
+        self.finish(driver, driver.set_boot(handle, 'Pxe', 'Disabled'))
+        self.finish(driver, driver.set_power(handle, 'ForceOff'))
+        self.until(lambda: driver.observe(handle).power_state == 'Off')
+
+        more = next(one.resource_path for one in during.values()
+                    if one.pooled and one.type == 'nvme'
+                    and one.state == 'free')
+        for _ in range(2):              # the second finds it done
+            larger = self.finish(driver, driver.attach(handle, more)).handle
+            self.assertEqual(sorted([*handle.extra['devices'], more]),
+                             larger.extra['devices'])
+        self.assertIn(more, driver.observe(larger).device_paths)
+        for _ in range(2):
+            self.assertEqual(handle, self.finish(
+                driver, driver.detach(larger, more)).handle)
+        for _ in range(2):
+            self.assertEqual(base.Done(), self.finish(
+                driver, driver.release(handle)))
+            self.assertIsNone(driver.observe(handle))
+        self.assertEqual(before, driver.discover())
+        self.assertEqual(4 * ['attach'] + 4 * ['detach'],
+                         sorted(self.changes()))
+
+    def changes(self):
+        return [one['effect'] for one in self.effects()
+                if one['effect'] in ('attach', 'detach', 'compose',
+                                     'decompose')]
+
+    def test_by_action_patch_or_put(self):
+        for way in ('action', 'patch', 'put'):
+            self.expand(self.only(way))
+        self.expand(self.only('action,patch,put', '--require-etag'))
+
+    def test_in_the_background(self):
+        for way, *more in (('action',), ('patch', '--vanish-monitors'),
+                           ('put',)):
+            self.expand(self.only(way, '--tasks', '--task-calls', 'attach',
+                                  '--task-delay', '0.1', *more))
+
+    def test_beside_nodes_with_a_tag(self):
+        driver = self.simulate('--attach', 'action')
+        able = driver.identify().capabilities
+        self.assertEqual((True, True, True), (able.compose, able.expand,
+                                              able.tags))
+        before = driver.discover()
+        spec = self.prepared(driver, 'nvme')
+        server = self.finish(driver, driver.compose(spec)).handle
+        devices = driver.discover().devices
+        other = base.Spec('valence-other', '', tuple(next(
+            one.resource_path for one in devices if one.state == 'free'
+            and one.type == kind and not one.system_path)
+            for kind in ('compute', 'nvme')))
+        self.assertIsNone(driver.prepare(other))
+        handle = self.finish(driver, driver.compose(other)).handle
+        self.assertTrue(driver.tagged(handle))
+        self.assertEqual(handle, driver.find('valence-other'))
+        self.assertIsNone(driver.find(spec.tag))
+        self.finish(driver, driver.release(server))
+        self.assertEqual(other.device_paths,
+                         driver.observe(handle).device_paths)
+        self.finish(driver, driver.release(handle))
+        self.assertEqual(before, driver.discover())
+
+    def test_a_compose_that_was_cut_off(self):
+        """After any of its parts another process goes on, or undoes it."""
+        for ends in ('compose', 'release'):
+            driver = self.only('action')
+            spec = self.prepared(driver, 'nvme', 'gpu', 'nic')
+            self.add(driver, spec.prepared, spec.prepared.extra['devices'][1])
+            other = self.again(driver)
+            self.assertEqual(2, len(other.observe(spec.prepared)
+                                    .device_paths))
+            if ends == 'compose':
+                handle = self.finish(other, other.compose(spec)).handle
+                self.assertEqual(3, self.changes().count('attach'))
+                self.assertEqual(sorted(spec.device_paths), list(
+                    other.observe(handle).device_paths))
+            other.release(spec.prepared)
+            self.assertIsNone(other.observe(spec.prepared))
+
+    def test_a_task_that_nobody_has_written_down(self):
+        driver = self.only('action', '--tasks', '--task-calls', 'attach',
+                           '--task-delay', '2')
+        spec = self.prepared(driver, 'nvme', 'gpu')
+        self.assertIsInstance(driver.compose(spec), base.Pending)
+        other = self.again(driver)
+        # Nothing is there yet, but that is no proof.
+        self.assertRaises(base.Busy, other.observe, spec.prepared)
+        handle = self.finish(other, other.compose(spec)).handle
+        self.assertEqual(['attach'] * 2, self.changes())
+        self.assertIsInstance(driver.release(handle), base.Pending)
+        self.finish(other, other.release(handle))
+        self.assertIsNone(other.observe(handle))
+        self.assertEqual(['attach'] * 2 + ['detach'] * 2, self.changes())
+        # Nor does a release leave what is on its way.
+        self.assertIsInstance(driver.compose(spec), base.Pending)
+        self.finish(other, other.release(handle))
+        self.assertIsNone(other.observe(handle))
+        self.assertEqual(['attach', 'detach'], self.changes()[4:])
+
+    def test_what_is_not_prepared(self):
+        driver = self.only('action')
+        spec = self.spec(driver, 'nvme')
+        server, drive = spec.device_paths
+        for paths in ((server,), (server, self.spec(
+                driver, server=1).device_paths[0], drive)):
+            self.assertRaises(base.Refused, driver.prepare,
+                              base.Spec('valence-tag', '', paths))
+        self.assertRaises(base.NotFound, driver.prepare, base.Spec(
+            'valence-tag', '', (server, drive + '-no-such')))
+        made = self.prepared(driver, 'nvme')
+        handle = self.finish(driver, driver.compose(made)).handle
+        for paths in ((server, self.spec(driver, 'gpu').device_paths[1]),
+                      (self.spec(driver, server=1).device_paths[0], drive)):
+            self.assertRaises(base.Refused, driver.prepare, base.Spec(
+                'valence-tag', '', paths))
+        self.assertEqual(['attach'], self.changes())
+        driver.release(handle)
+
+    def test_what_others_added_is_left_alone(self):
+        driver = self.only('action')
+        server = self.spec(driver, 'gpu', 'nvme')
+        path, theirs, drive = server.device_paths
+        found = {one.resource_path: one for one in driver.discover().devices}
+        whole = base.Handle(found[path].system_path)
+        self.add(driver, whole, theirs)
+        found = {one.resource_path: one for one in driver.discover().devices}
+        self.assertEqual(('used', 'used'), (found[path].state,
+                                            found[theirs].state))
+        self.assertRaises(base.Refused, driver.prepare, base.Spec(
+            'valence-tag', '', (path, drive)))
+        self.take(driver, whole, theirs)
+
+        spec = self.prepared(driver, 'nvme')
+        self.add(driver, whole, theirs)
+        self.assertRaises(base.Refused, driver.compose, spec)
+        self.assertIsNone(driver.observe(spec.prepared))
+        driver.release(spec.prepared)
+        self.take(driver, whole, theirs)
+        handle = self.finish(driver, driver.compose(spec)).handle
+        self.add(driver, whole, theirs)
+        self.assertEqual({path, theirs, drive},
+                         set(driver.observe(handle).device_paths))
+        driver.release(handle)
+        self.assertIsNone(driver.observe(handle))
+        found = {one.resource_path: one for one in driver.discover().devices}
+        self.assertEqual(('used', 'used', 'free'), tuple(
+            found[one].state for one in (path, theirs, drive)))
+        # Nor is a server changed that has nothing of the node.
+        for call in (lambda: driver.set_power(handle, 'On'),
+                     lambda: driver.set_boot(handle, 'Pxe', 'Once'),
+                     lambda: driver.attach(handle, drive),
+                     lambda: driver.detach(handle, theirs)):
+            self.assertRaises(base.Refused, call)
+
+    def test_the_last_block_is_not_detached(self):
+        driver = self.only('action')
+        spec = self.prepared(driver, 'nvme', 'gpu')
+        handle = self.finish(driver, driver.compose(spec)).handle
+        own, (first, last) = (handle.extra['own'], handle.extra['devices'])
+        self.assertRaises(base.Refused, driver.detach, handle, own)
+        handle = driver.detach(handle, first).handle
+        error = self.assertRaises(base.Refused, driver.detach, handle, last)
+        self.assertIn('release it instead', str(error))
+        self.assertEqual((own, last), tuple(sorted(
+            driver.observe(handle).device_paths, key=lambda one: one != own)))
+
+
 class Styles(SimulatorCase):
     """Systems are composed in the way that the service wants."""
 
@@ -430,10 +674,7 @@ class SushyEmulator(DriverCase):
 
     def setUp(self):
         super().setUp()
-        program = shutil.which('sushy-emulator', path=os.pathsep.join((
-            os.path.dirname(sys.executable), os.environ.get('PATH', ''))))
-        if program is None:
-            self.skipTest('sushy-emulator of sushy-tools is not installed')
+        program = backends.program(self, 'sushy-emulator')
         directory = self.useFixture(fixtures.TempDir())
         self.authority = server.Authority()
         certificate, key = self.authority.write(directory.path)

@@ -13,12 +13,9 @@ import testtools
 
 from valence.drivers import base
 from valence.drivers.rsd import RsdDriver
+from valence.tests.functional import backends
 from valence.tests.unit.drivers import server
 
-TOP = os.path.abspath(os.path.join(os.path.dirname(__file__), *['..'] * 3))
-DATA = os.environ.get('VALENCE_TEST_DATA') or os.path.join(
-    TOP, '..', 'shared', 'data')
-CAPTURES = os.path.join(DATA, 'captures', 'valence-rsd-sim')
 ROOT = '/redfish/v1'
 
 
@@ -27,11 +24,10 @@ class Captures(testtools.TestCase):
 
     def setUp(self):
         super().setUp()
-        if not os.path.isdir(CAPTURES):
-            self.skipTest('valence-rsd-sim is not in VALENCE_TEST_DATA')
+        captures = backends.data(self, 'captures', 'valence-rsd-sim')
         self.answers = {}
-        for name in sorted(os.listdir(CAPTURES)):
-            with open(os.path.join(CAPTURES, name)) as file:
+        for name in sorted(os.listdir(captures)):
+            with open(os.path.join(captures, name)) as file:
                 found = json.load(file)
             request = found['request']
             path = urllib.parse.urlsplit(request['url']).path

@@ -15,7 +15,6 @@ import glob
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 
@@ -23,13 +22,11 @@ import fixtures
 import requests
 import testtools
 
+from valence.tests.functional import backends
 from valence.tests.unit.drivers import server
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.abspath(os.path.join(HERE, *['..'] * 3))
-DATA = os.environ.get('VALENCE_TEST_DATA') or os.path.join(
-    TOP, '..', 'shared', 'data')
-SCHEMAS = os.path.join(DATA, 'redfish-schemas')
 USER, PASSWORD = 'admin', 'Sesame-0pen'
 ROOT = '/redfish/v1'
 BLOCKS = f'{ROOT}/CompositionService/ResourceBlocks'
@@ -42,11 +39,6 @@ POD = ('--compute', '3', '--nvme', '4', '--gpu', '2', '--nic', '2',
 # Numbers and UUIDs that differ from run to run.
 CHANGING = re.compile(r'(?<=/)(\d+|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})'
                       r'(?=/|$|[ ])')
-
-
-def tool(name):
-    return shutil.which(name, path=os.pathsep.join((
-        os.path.dirname(sys.executable), os.environ.get('PATH', ''))))
 
 
 def links(*blocks):
@@ -105,9 +97,7 @@ class Validators(testtools.TestCase):
         self.assertIn(answer.status_code, (200, 201), answer.text)
 
     def run_tool(self, name, *args):
-        program = tool(name)
-        if program is None:
-            self.skipTest(f'{name} is not installed')
+        program = backends.program(self, name)
         done = subprocess.run(
             [program, '--rhost', self.url, '--user', USER, '--password',
              PASSWORD, *args], capture_output=True, text=True,
@@ -126,11 +116,10 @@ class Validators(testtools.TestCase):
                          f'out of validator_baseline/{name}')
 
     def test_service(self):
-        if not os.path.isdir(SCHEMAS):
-            self.skipTest('redfish-schemas is not in VALENCE_TEST_DATA')
+        schemas = backends.data(self, 'redfish-schemas')
         output = self.run_tool(
             'rf_service_validator', '--authtype', 'Basic', '--skipschema',
-            '--schema_directory', SCHEMAS, '--logdir', self.directory)
+            '--schema_directory', schemas, '--logdir', self.directory)
         counts = re.findall(r'^\|((?: +\d+ +\|){4})$', output, re.M)
         self.assertEqual(1, len(counts), output[-2000:])
         passed, warned, failed, _ = (

@@ -83,13 +83,28 @@ class Plan(testtools.TestCase):
         self.assertIsNotNone(paths(wanted, devices, {
             'z1': {'storage': [0, None], 'compute': [1, 1]}}))
 
+    def test_a_server_wants_another_device(self):
+        server = sled('s', cores=8, memory=1024, server=True)
+        devices = [server, part('n', 'nvme'),
+                   part('m', 'memory', memory_mib=4096)]
+        self.assertIsNone(paths({'processor': {'total_cores': 8}}, devices))
+        self.assertIsNone(paths({'memory': {'capacity_mib': 1024}}, devices))
+        self.assertEqual(['n', 's'], paths(
+            {'memory': {'capacity_mib': 1024},
+             'pci_device': {'type': ['nvme']}}, devices))
+        self.assertEqual(['m', 's'], paths(
+            {'memory': {'capacity_mib': 1025}}, devices))
+        devices.append(sled('a'))
+        self.assertEqual(['a'], paths({}, devices))
+
     @given(st.lists(st.builds(
         FreeDevice, resource_path=st.uuids().map(str),
         type=st.sampled_from(DeviceType),
         processor_cores=st.integers(0, 64),
         memory_mib=st.integers(0, 2 ** 20),
         zone_paths=st.lists(st.sampled_from(['z1', 'z2', 'z3']),
-                            unique=True).map(tuple)),
+                            unique=True).map(tuple),
+        server=st.booleans()),
         max_size=30, unique_by=lambda d: d.resource_path),
         st.integers(0, 64), st.integers(0, 2 ** 20),
         st.lists(st.sampled_from(['nvme', 'gpu', 'storage', 'nic']),
@@ -113,6 +128,7 @@ class Plan(testtools.TestCase):
             sum(d.memory_mib for d in chosen
                 if d.type in (DeviceType.COMPUTE, DeviceType.MEMORY)),
             memory)
+        self.assertTrue(len(chosen) > 1 or not chosen[0].server)
         for kind in pci:
             self.assertGreaterEqual(
                 sum(d.type in SATISFIED_BY[DeviceType(kind)]

@@ -129,6 +129,18 @@ def giants_in_every_member(pod: Pod) -> None:
                    giant)
 
 
+@case(call_timeout=5.0, discovery_timeout=5.0)
+def too_much_in_every_member(pod: Pod) -> None:
+    """Each is refused, and no error keeps what was read of it."""
+    names = [f'm{number}' for number in range(24)]
+    pod.tree.resources[pod.main] = pod.listing(*map(pod.member, names))
+    for name in names:
+        pod.answer('GET', f'{pod.main.removesuffix("/detail")}/{name}',
+                   lambda _: lambda sock: (
+                       sock.sendall(b'HTTP/1.1 200 OK\r\n\r\n'),
+                       pod.server.endless(sock, b' ' * 65536)))
+
+
 @case()
 def announced_giants(pod: Pod) -> None:
     pod.everything(b'HTTP/1.1 200 OK\r\nContent-Length: 9' + b'9' * 18

@@ -48,6 +48,31 @@ def links_out_of_the_root(pod: Pod) -> None:
                if ROOT in value else '../../' + value)
 
 
+def _under_the_root(pod: Pod, segment: str) -> None:
+    pod.relink(lambda value: value.replace(ROOT, f'{ROOT}/{segment}')
+               if ROOT in value else f'{segment}/{value}')
+
+
+@case()
+def links_with_encoded_dots(pod: Pod) -> None:
+    _under_the_root(pod, '%2e%2E/%2E.')
+
+
+@case()
+def links_with_encoded_slashes(pod: Pod) -> None:
+    _under_the_root(pod, '..%2f..%2Fx')
+
+
+@case()
+def links_with_backslashes(pod: Pod) -> None:
+    _under_the_root(pod, '..\\..\\x')
+
+
+@case()
+def links_with_encoded_backslashes(pod: Pod) -> None:
+    _under_the_root(pod, '..%5c..%5Cx')
+
+
 @case()
 def links_with_line_breaks(pod: Pod) -> None:
     pod.relink(lambda value: value

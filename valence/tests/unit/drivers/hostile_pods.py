@@ -123,16 +123,41 @@ class Redfish(Pod):
 
     speaks = frozenset(('sessions', 'collections', 'redfish', 'blocks',
                         'composed'))
-    changing = ('compose', 'attach', 'set_power', 'set_boot', 'release')
+    changing = ('compose', 'compose onto a server', 'attach', 'set_power',
+                'set_boot', 'release')
     COMPOSE = pod.SERVICE + '/Actions/CompositionService.Compose'
     ADD = pod.COMPOSED + '/Actions/ComputerSystem.AddResourceBlock'
     NEW = pod.SYSTEMS + '/new'
     NODE = pod.COMPOSED
     SPEC = base.Spec('tag-2', 'web', (pod.BLOCKS + '/c2', pod.BLOCKS + '/d1'),
                      pod.ZONES + '/1')
+    #: A server that is there and takes blocks, and is one itself.
+    SERVER = pod.WHOLE
+    OWN = pod.BLOCKS + '/s1'
+    GROW = SERVER + '/Actions/ComputerSystem.AddResourceBlock'
+    SHRINK = SERVER + '/Actions/ComputerSystem.RemoveResourceBlock'
+    EVENTS = ROOT + '/EventService'
+    SUBSCRIPTIONS = EVENTS + '/Subscriptions'
 
     def resources(self) -> Any:
         found = pod.resources()
+        found[ROOT]['EventService'] = link(self.EVENTS)
+        found[self.EVENTS] = {**link(self.EVENTS), 'Subscriptions': link(
+            self.SUBSCRIPTIONS)}
+        found[self.SUBSCRIPTIONS] = collection(self.SUBSCRIPTIONS, '1')
+        found[self.SUBSCRIPTIONS + '/1'] = {
+            **link(self.SUBSCRIPTIONS + '/1'), 'Destination': 'http://x/'}
+        own = pod.block('s1', 'ComputerSystem', 'Composed',
+                        ComputerSystems=links(self.SERVER))
+        own['Links']['ComputerSystems'] = links(self.SERVER)
+        found[self.OWN] = own
+        found[pod.BLOCKS] = collection(
+            pod.BLOCKS, 'c1', 'c2', 'd1', 'g1', 'n1', 's1')
+        found[self.SERVER].update({
+            'Composition': {'UseCases': ['ExpandableSystem']},
+            'Actions': {f'#{one.rpartition("/")[2]}': {'target': one}
+                        for one in (self.GROW, self.SHRINK)}})
+        found[self.SERVER]['Links']['ResourceBlocks'] = links(self.OWN)
         found[ROOT]['Links'] = {'Sessions': link(SESSIONS)}
         found[SESSIONS] = collection(SESSIONS)
         found[pod.COMPOSED]['Actions'].update({
@@ -149,7 +174,17 @@ class Redfish(Pod):
             ('POST', pod.RESET): reply(204),
             ('PATCH', pod.COMPOSED): self._patch,
             ('POST', self.ADD): reply(204),
+            ('POST', self.GROW): self._expand,
+            ('POST', self.SHRINK): self._expand,
+            ('POST', self.SUBSCRIPTIONS): reply(
+                201, {}, {'Location': self.SUBSCRIPTIONS + '/2'}),
             ('GET', pod.MONITOR): reply(202)}
+
+    def _expand(self, request: server.Request) -> Any:
+        kept = [one for one in (self.OWN, pod.BLOCKS + '/n1')
+                if request.path == self.GROW or one == self.OWN]
+        self.change(self.SERVER, Links={'ResourceBlocks': links(*kept)})
+        return reply(204)
 
     def _patch(self, request: server.Request) -> Any:
         boot = self.tree.resources[self.NODE].get('Boot')
@@ -164,10 +199,20 @@ class Redfish(Pod):
         driver, handle = self.driver, base.Handle(self.NODE, {'tag': 'tag-1'})
         pending = base.Pending({'kind': 'compose', 'monitor': pod.MONITOR,
                                 'task': None, 'tag': 'tag-2'})
+        blocks = (self.OWN, pod.BLOCKS + '/n1')
+        made = base.Handle(self.SERVER, {
+            'own': self.OWN, 'devices': [pod.BLOCKS + '/n1']})
         return {
             'identify': driver.identify, 'discover': driver.discover,
+            'subscribe': lambda: driver.subscribe('http://valence/events'),
             'find': lambda: driver.find('tag-9'),
             'observe': lambda: driver.observe(handle),
+            'prepare': lambda: driver.prepare(
+                base.Spec('tag-3', 'web', blocks)),
+            'compose onto a server': lambda: driver.compose(
+                base.Spec('tag-3', 'web', blocks, prepared=made)),
+            'observe a server': lambda: driver.observe(made),
+            'release a server': lambda: driver.release(made),
             'compose': lambda: driver.compose(self.SPEC),
             'poll': lambda: driver.poll(pending),
             'attach': lambda: driver.attach(handle, pod.BLOCKS + '/d1'),
@@ -281,6 +326,8 @@ class Rsd(Pod):
             'observe': lambda: driver.observe(handle),
             'compose': lambda: driver.compose(spec),
             'poll': lambda: driver.poll(pending),
+            'resume': lambda: driver.poll(driver.resume(
+                base.Handle(self.NEW, {'tag': 'tag-2'}))),
             'attach': lambda: driver.attach(handle, self.DRIVES + '/2'),
             'detach': lambda: driver.detach(handle, self.DRIVES + '/1'),
             'set_power': lambda: driver.set_power(handle, 'On'),

@@ -277,7 +277,11 @@ class PciIds(testtools.TestCase):
         self.patch(pci, 'FILES', ('/nowhere/pci.ids',))
         pci._installed.cache_clear()
         self.addCleanup(pci._installed.cache_clear)
-        self.assertEqual((None, None), pci.names(0x10de, 0x1db6))
+        with self.assertLogs(pci.LOG.logger, 'INFO') as logged:
+            for _ in range(2):
+                self.assertEqual((None, None), pci.names(0x10de, 0x1db6))
+        self.assertEqual(1, len(logged.output))
+        self.assertIn('install the package pci.ids', logged.output[0])
 
     def test_with_it(self):
         import tempfile

@@ -168,6 +168,13 @@ def _incomplete(self, outcomes):
                         or not found.complete)
 
 
+def _not_followed(self, outcomes):
+    _incomplete(self, outcomes)
+    for path in self.pod.server.paths():
+        for text in ('%2', '%5', '\\', '..'):
+            self.assertNotIn(text, path.lower())
+
+
 def _ambiguous(self, outcomes):
     for name in self.pod.changing:
         self.assertIs(base.Ambiguous, type(outcomes[name]), name)
@@ -209,6 +216,10 @@ EXPECTED = {
         'next_pages_at_another_host', 'links_to_another_host',
         'links_out_of_the_root', 'links_with_line_breaks',
         'links_of_a_megabyte'), _incomplete),
+    **dict.fromkeys((
+        'links_with_encoded_dots', 'links_with_encoded_slashes',
+        'links_with_backslashes', 'links_with_encoded_backslashes'),
+        _not_followed),
     'just_not_too_slow_each_time': _in_time,
     'a_node_that_is_somebody_elses': _not_released,
     'a_composed_system_that_is_a_server': _not_released,

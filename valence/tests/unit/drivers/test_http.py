@@ -35,10 +35,44 @@ class AddressPolicy(testtools.TestCase):
                         '64:ff9b::a9fe:a9fe', '2002:a9fe:a9fe::1', 'text'):
             self.assertFalse(self.permits(address, everything), address)
 
+    def test_metadata_services_by_any_address(self):
+        for name, address in (
+                ('Amazon', 'fd00:ec2::254'), ('EKS', 'fd00:ec2::23'),
+                ('Google', 'fd20:ce::254'), ('Scaleway', 'fd00:42::42'),
+                ('Oracle', 'fd00:c1::a9fe:a9fe'),
+                ('mapped', '::ffff:a9fe:a9fe'),
+                ('translated', '::ffff:0:a9fe:a9fe'),
+                ('compatible', '::a9fe:a9fe'),
+                ('NAT64', '64:ff9b::a9fe:a9fe'),
+                ('local NAT64 /96', '64:ff9b:1::a9fe:a9fe'),
+                ('local NAT64 /96, a long prefix',
+                 '64:ff9b:1:1:2:3:a9fe:a9fe'),
+                ('local NAT64 /64', '64:ff9b:1:1:a9:fea9:fe00:0'),
+                ('local NAT64 /56', '64:ff9b:1:1a9:fe:a9fe::'),
+                ('local NAT64 /48', '64:ff9b:1:a9fe:a9:fe00::'),
+                ('6to4', '2002:a9fe:a9fe::1'),
+                ('Teredo', '2001:0:a9fe:a9fe::'),
+                ('ISATAP', '2001:db8::5efe:a9fe:a9fe'),
+                ('ISATAP, global', '2001:db8::200:5efe:a9fe:a9fe')):
+            self.assertFalse(
+                self.permits(address, ('0.0.0.0/0', '::/0')), name)
+
+    def test_other_addresses_in_those_forms(self):
+        for address in ('::ffff:0:a01:203', '::a01:203', '64:ff9b::a01:203',
+                        '64:ff9b:1::a01:203', '64:ff9b:1:a01:2:300::',
+                        '2001:db8::5efe:a01:203', 'fd00:ec2:1::1',
+                        'fd20:ce::253'):
+            self.assertTrue(self.permits(address), address)
+            self.assertEqual(
+                address.startswith('fd'),
+                self.permits(address, denied=('10.0.0.0/8',)), address)
+
     def test_loopback_only_where_allowed(self):
         for address, network in (('127.0.0.1', '127.0.0.0/8'),
                                  ('127.1.2.3', '127.0.0.0/8'),
                                  ('::ffff:127.0.0.1', '127.0.0.0/8'),
+                                 ('::7f00:1', '127.0.0.0/8'),
+                                 ('64:ff9b:1::7f00:1', '127.0.0.0/8'),
                                  ('::1', '::1/128')):
             self.assertFalse(self.permits(address), address)
             self.assertTrue(self.permits(address, (network,)), address)
@@ -150,6 +184,19 @@ class Tls(testtools.TestCase):
         error = self.assertNoTls(self.client(
             ca_certificates=server.Authority().pem))
         self.assertFalse(error.retryable)
+
+    def test_a_certificate_is_pinned(self):
+        """Its authority may issue another, which is not that one."""
+        def own(directory):
+            with open(f'{directory}/certificate.pem') as file:
+                return file.read()
+
+        client = self.client(ca_certificates=own(self.directory))
+        self.assertEqual({'a': 1}, client.get(ROOT).body)
+        self.server.requests.clear()
+        other = self.useFixture(fixtures.TempDir()).path
+        server.server_tls(self.authority, other)
+        self.assertNoTls(self.client(ca_certificates=own(other)))
 
     def test_the_systems_authorities_do_not_know_it(self):
         self.assertNoTls(self.client())

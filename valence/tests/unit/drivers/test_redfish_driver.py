@@ -69,6 +69,26 @@ class Identify(DriverCase):
         self.assertEqual(('On', 'ForceOff'), capabilities.reset_types)
         self.assertEqual(('None', 'Pxe', 'Hdd'), capabilities.boot_targets)
 
+    def test_what_lists_nothing_is_worth_a_try(self):
+        """AllowableValues and ActionInfo are optional."""
+        self.change(COMPOSED, Boot={'BootSourceOverrideTarget': 'None'},
+                    Actions={'#ComputerSystem.Reset': {'target': RESET}})
+        capabilities = self.driver.identify().capabilities
+        most = self.driver.capabilities
+        self.assertEqual((most.reset_types, most.boot_targets), (
+            capabilities.reset_types, capabilities.boot_targets))
+        found = self.driver.observe(HANDLE)
+        self.assertEqual(((), ()), (found.allowed_resets,
+                                    found.allowed_boot_targets))
+
+    def test_what_is_not_there_is_not_promised(self):
+        for actions in (None, {}, {'#ComputerSystem.Reset': {}}, {
+                '#ComputerSystem.Reset': {'target': 'http://evil/x'}}):
+            self.change(COMPOSED, Boot=None, Actions=actions)
+            capabilities = self.driver.identify().capabilities
+            self.assertEqual(((), ()), (capabilities.reset_types,
+                                        capabilities.boot_targets))
+
     def test_words_that_the_driver_does_not_declare(self):
         self.change(WHOLE, Boot={
             'BootSourceOverrideTarget@Redfish.AllowableValues': [
@@ -351,6 +371,15 @@ class Power(DriverCase):
                                   HANDLE, 'Nmi')
         self.assertIn('ForceOff', str(error))
         self.assertEqual([], self.server.paths('POST'))
+
+    def test_without_a_list_what_the_driver_knows_is_sent(self):
+        self.change(COMPOSED, Actions={'#ComputerSystem.Reset': {
+            'target': RESET}})
+        self.answer('POST', RESET, reply(204))
+        self.assertEqual(base.Done(), self.driver.set_power(HANDLE, 'Nmi'))
+        self.assertRaises(base.Refused, self.driver.set_power, HANDLE,
+                          'Dance')
+        self.assertEqual([RESET], self.server.paths('POST'))
 
     def test_a_target_elsewhere_is_not_followed(self):
         self.change(COMPOSED, Actions={'#ComputerSystem.Reset': {

@@ -70,6 +70,8 @@ class StyleCase(testtools.TestCase, PodMixin):
         if kind == 'PreviewReserve':
             more = {'ReservationId': '7'}
             self.reserve('7', stanza['StanzaId'])
+        elif kind == 'Preview':
+            pass
         elif stanza['StanzaType'] == 'ComposeSystem':
             self.exists()
             response = self.pod.resources[NEW]
@@ -195,9 +197,32 @@ class Manifest(StyleCase):
     def test_applied_where_there_are_no_reservations(self):
         self.offer_manifest(types=('Preview', 'Apply'))
         self.assertEqual(DONE, self.driver.compose(SPEC))
-        self.assertEqual([('Apply', None)], self.posts())
+        self.assertEqual([('Preview', None), ('Apply', None)], self.posts())
         able = self.driver.identify().capabilities
         self.assertEqual((True, False), (able.preview, able.reserve))
+
+    def test_a_preview_that_is_refused_comes_before_any_change(self):
+        self.offer_manifest(types=('Preview', 'Apply'))
+        self.responses = {'Preview': self.answer(server.error('no'))}
+        self.assertRaises(base.Refused, self.driver.compose, SPEC)
+        self.assertEqual([('Preview', None)], self.posts())
+
+    def test_a_plain_preview_that_composes_is_done(self):
+        def compose(request):
+            self.exists()
+            return self.answer(self.pod.resources[NEW])
+
+        self.offer_manifest(types=('Preview', 'Apply'))
+        self.pod.replies['POST', COMPOSE] = compose
+        self.assertEqual(DONE, self.driver.compose(SPEC))
+        self.assertEqual([('Preview', None)], self.posts())
+
+    def test_what_is_not_listed_is_no_preview(self):
+        self.change(SERVICE, CompositionReservations=None, Actions={
+            '#CompositionService.Compose': {'target': COMPOSE}})
+        self.assertEqual(DONE, self.driver.compose(SPEC))
+        self.assertEqual([('Apply', None)], self.posts())
+        self.assertFalse(self.driver.identify().capabilities.preview)
 
     def test_reservations_are_told_by_what_else_there_is(self):
         self.change(SERVICE, Actions={'#CompositionService.Compose': {
@@ -280,6 +305,60 @@ class Manifest(StyleCase):
         self.assertRaises(base.Refused, self.driver.poll, pending)
         self.assertEqual(DONE, self.driver.poll(pending))
 
+    def background(self):
+        """An Apply that has become a task."""
+        self.pod.replies['POST', COMPOSE] = lambda request: (
+            reply(202, b'', {'Location': MONITOR})
+            if request.json['RequestType'] == 'Apply'
+            else self.manifest(request))
+        self.pod.replies['DELETE', RESERVATIONS + '/7'] = reply(204)
+        return self.driver.compose(SPEC)
+
+    def test_what_failed_in_the_background_keeps_no_reservation(self):
+        for answer in (reply(400, server.error('no')), self.answer(
+                server.error('no'))):
+            self.start()
+            self.offer_manifest()
+            pending = self.background()
+            self.pod.replies['GET', MONITOR] = [reply(202), answer]
+            self.assertIsInstance(self.driver.poll(pending), base.Pending)
+            self.assertEqual([], self.server.paths('DELETE'))
+            self.assertRaises(base.Refused, self.driver.poll, pending)
+            self.assertEqual([RESERVATIONS + '/7'],
+                             self.server.paths('DELETE'))
+
+    def test_what_is_cancelled_keeps_no_reservation(self):
+        pending = self.background()
+        self.pod.replies['DELETE', MONITOR] = reply(204)
+        self.driver.cancel(pending)
+        self.assertEqual([MONITOR, RESERVATIONS + '/7'],
+                         self.server.paths('DELETE'))
+
+    def test_what_cannot_be_cancelled_keeps_its_reservation(self):
+        pending = self.background()
+        self.pod.replies['DELETE', MONITOR] = reply(405)
+        self.driver.cancel(pending)
+        self.assertEqual([MONITOR], self.server.paths('DELETE'))
+
+    def test_what_is_released_keeps_no_reservation(self):
+        self.exists()
+        self.reserve('5', 'tag-2')
+        self.pod.replies['DELETE', RESERVATIONS + '/5'] = reply(204)
+        self.pod.replies['DELETE', NEW] = reply(204)
+        self.assertEqual(base.Done(), self.driver.release(DONE.handle))
+        self.assertEqual([NEW, RESERVATIONS + '/5'],
+                         self.server.paths('DELETE'))
+
+    def test_a_reservation_that_stays_is_no_error(self):
+        pending = self.background()
+        for answer in (reply(500), reply(404), lambda _: server.reset):
+            self.pod.replies['DELETE', RESERVATIONS + '/7'] = answer
+            self.pod.replies['GET', MONITOR] = reply(
+                400, server.error('no'))
+            error = self.assertRaises(base.Refused, self.driver.poll,
+                                      pending)
+            self.assertIn('no', str(error))
+
     def test_a_reservation_in_the_background_is_waited_for(self):
         def slow(request):
             if request.json['RequestType'] == 'Apply':
@@ -310,7 +389,8 @@ class Manifest(StyleCase):
             reply(200, self.pod.resources[COMPOSED], {'Allow': 'GET'})
             if COMPOSED in self.pod.resources else reply(404))
         self.assertEqual(base.Done(), self.driver.release(handle))
-        body = self.server.requests[-1].json
+        body, = [one.json for one in self.server.requests
+                 if one.method == 'POST']
         self.assertEqual('Apply', body['RequestType'])
         self.assertEqual([{'StanzaType': 'DecomposeSystem',
                            'StanzaId': 'tag-1', 'Request': link(COMPOSED)}],

@@ -374,6 +374,18 @@ class TestSeveralPods(unittest.TestCase):
             sim.url = sim.ready["pods"][kind]
             sim.get(path)
 
+    def test_no_task_where_there_are_none(self):
+        sim = self._start("--admin-port", "0", "--pod", "redfish",
+                          "--pod", "rsd", "--pod", "eem")
+        admin = AdminClient(sim.ready["admin"])
+        for fault in ("task", "immediate"):
+            admin.inject(fault, pod="redfish")
+            for pod in ("rsd", "eem"):
+                with self.assertRaises(AdminError) as caught:
+                    admin.inject(fault, pod=pod)
+                self.assertEqual(400, caught.exception.status)
+                self.assertIn("has no tasks", str(caught.exception))
+
     def test_sections_of_a_file(self):
         path = os.path.join(self.directory, "pods.conf")
         with open(path, "w", encoding="utf-8") as conf:
@@ -397,6 +409,8 @@ class TestSeveralPods(unittest.TestCase):
                 (("--pod", "redfish,name=a", "--pod", "redfish,name=a"),
                  "named"),
                 (("--pod", "redfish,expandable=true"), "attach"),
+                (("--pod", "redfish,composition-styles=none,specific"),
+                 "composition-styles"),
                 (("--pod", "redfish,expand=perhaps"), "expand")):
             with self.subTest(args=args):
                 with self.assertRaises(AssertionError) as caught:

@@ -142,6 +142,25 @@ class TestStateMachine(PodCase):
         self.assertEqual(204, self.act("ForceDelete"))
         self.assertEqual("Absent", self.get(sled)["Status"]["State"])
 
+    def test_a_node_of_somebody_else_comes_and_goes(self):
+        made = self.service.change("compose", {"request": {"Name": "theirs"}})
+        self.assertEqual(("theirs", "Assembled"), (
+            made["Name"], made["ComposedNodeState"]))
+        self.assertEqual([NODE], [one["@odata.id"] for one in self.get(
+            NODES)["Members"]])
+        self.service.change("decompose", {"node": NODE})
+        self.assertEqual(404, self.status("GET", NODE))
+        self.assertEqual(["admin", None, "admin"], [
+            one.get("origin") for one in self.effects()])
+        # What it had is free again, and may be deleted in any state.
+        self.request("POST", ALLOCATE, {})
+        self.service.change("decompose", {"node": f"{NODES}/2"})
+        self.tick()
+        self.assertEqual([], self.get(NODES)["Members"])
+        for arguments in ({"request": 5}, {"request": {"Dance": 1}}):
+            with self.assertRaises(pods.CannotChange):
+                self.service.change("compose", arguments)
+
     def test_changes_from_outside(self):
         self.assembled()
         self.assertEqual("Failed", self.service.change(

@@ -281,7 +281,7 @@ class TestAttach(StyleCase):
     def test_expandable_system(self):
         system = f"{SYSTEMS}/server-1"
         before = self.sim.get(system)
-        self.assertEqual([], self.blocks(system))
+        self.assertEqual(["server-1"], self.blocks(system))
         self.assertEqual(405, self.sim.request("DELETE", system).status)
         self.assertEqual(204, self._act(
             system, "AddResourceBlock", "gpu-1").status)
@@ -295,7 +295,48 @@ class TestAttach(StyleCase):
             "Base.PropertyValueIncorrect")
         self.assertEqual(204, self._act(
             system, "RemoveResourceBlock", "gpu-1").status)
-        self.assertEqual([], self.blocks(system))
+        self.assertEqual(["server-1"], self.blocks(system))
+
+    def test_an_expandable_system_is_a_block_that_it_keeps(self):
+        system, own = f"{SYSTEMS}/server-1", f"{BLOCKS}/server-1"
+        block = self.sim.get(own)
+        self.assertEqual(["ComputerSystem"], block["ResourceBlockType"])
+        self.assertEqual([{"@odata.id": system}], block["ComputerSystems"])
+        self.assertEqual([{"@odata.id": system}],
+                         block["Links"]["ComputerSystems"])
+        self.assertEqual("Composed", self.status("server-1")[
+            "CompositionState"])
+        zone, = block["Links"]["Zones"]
+        self.assertIn({"@odata.id": own}, self.sim.get(
+            zone["@odata.id"])["Links"]["ResourceBlocks"])
+        self.assert_refused(
+            self._act(system, "RemoveResourceBlock", "server-1"), 400,
+            "Base.PropertyValueIncorrect")
+        for method, first in (("PATCH", None), ("PUT", ref("nvme-1"))):
+            self.assert_refused(
+                self._write(method, system, first), 400,
+                "Base.PropertyValueIncorrect")
+        self.assert_refused(
+            self.sim.compose("x", "compute-1", "server-1"), 409,
+            "Composition.ResourceBlockInUse")
+        other = self.sim.compose("y", "compute-1").headers["Location"]
+        self.assert_refused(
+            self._act(other, "AddResourceBlock", "server-1"), 409,
+            "Composition.ResourceBlockInUse")
+        self.assertEqual(["server-1"], self.blocks(system))
+
+    def test_no_style_makes_no_systems(self):
+        self.sim = self.start(
+            "--attach", "action", "--systems", "1", "--expandable",
+            "--composition-styles", "none")
+        found = self.sim.request("GET", SYSTEMS)
+        self.assertNotIn("POST", found.headers["Allow"])
+        self.assertNotIn("@Redfish.CollectionCapabilities", found.body)
+        self.assertEqual(405, self.sim.compose("x", "compute-1").status)
+        self.assertNotIn("Actions", self.sim.get(SERVICE))
+        system = f"{SYSTEMS}/server-1"
+        self.assertEqual(204, self._act(
+            system, "AddResourceBlock", "gpu-1").status)
 
     def test_shared_block_and_pools(self):
         free, active = f"{SERVICE}/FreePool", f"{SERVICE}/ActivePool"
