@@ -46,24 +46,18 @@ CANCELLABLE = ('compose', 'attach')
 class Requester:
     """Who asks, for the record.
 
-    ``idempotency_key`` is the client's own name for its request, and
-    ``request_digest`` tells whether it is the same request. ``limits`` are
-    the quotas of projects that have none of their own.
+    ``limits`` are the quotas of projects that have none of their own.
     """
 
     project_id: str | None
     user_id: str | None
     request_id: str | None
-    idempotency_key: str | None = None
-    request_digest: str | None = None
     limits: quotas.Limits = dataclasses.field(default_factory=dict)
 
     def columns(self) -> dict[str, Any]:
         """Of the operation that comes of it."""
         return {'project_id': self.project_id, 'user_id': self.user_id,
-                'request_id': self.request_id,
-                'idempotency_key': self.idempotency_key,
-                'request_digest': self.request_digest}
+                'request_id': self.request_id}
 
 
 #: Valence itself, for what it does by the clock.
@@ -71,31 +65,17 @@ SYSTEM = Requester(None, 'valence', None)
 
 
 def repeated(conn: sa.Connection, requester: Requester) -> str | None:
-    """The operation that this very request has made before, if any.
+    """The operation that this very request has made already, if any.
 
-    :raises KeyReused: its key stands for another request
+    It may have: the answer to a COMMIT can be lost.
     """
-    columns = operations.OPERATIONS.c
-    if requester.idempotency_key is None:
-        if requester.request_id is None or not uncertain(conn):
-            return None
-        # The answer to a COMMIT may have been lost.
-        found: str | None = conn.scalar(
-            sa.select(columns.uuid)
-            .where(columns.request_id == requester.request_id))
-        return found
-    row = conn.execute(
-        sa.select(columns.uuid, columns.request_digest)
-        .where(columns.project_id == requester.project_id,
-               columns.idempotency_key == requester.idempotency_key)
-    ).one_or_none()
-    if row is None:
+    if requester.request_id is None or not uncertain(conn):
         return None
-    if row.request_digest != requester.request_digest:
-        raise errors.KeyReused(
-            f'the Idempotency-Key {requester.idempotency_key!r} was used for '
-            'another request; use a new one')
-    return str(row.uuid)
+    columns = operations.OPERATIONS.c
+    found: str | None = conn.scalar(
+        sa.select(columns.uuid)
+        .where(columns.request_id == requester.request_id))
+    return found
 
 
 def sync(conn: sa.Connection, requester: Requester,
@@ -258,7 +238,8 @@ def boot(conn: sa.Connection, requester: Requester, node_uuid: str,
     :raises Conflict: node_busy, node_not_active
     """
     node = get_node(conn, node_uuid)
-    pod = (pod_of(conn, node) if enabled == 'Disabled' else
+    pod = (_require(conn, node, 'boot_targets', None, 'Boot.Enabled')
+           if enabled == 'Disabled' else
            _require(conn, node, 'boot_targets', target, 'Boot.Target'))
     uuid = str(uuid_module.uuid4())
     hold(conn, node, uuid, 'boot')
@@ -358,9 +339,11 @@ def _require_able(conn: sa.Connection, node: Mapping[str, Any],
                   capability: str) -> Any:
     pod = pod_of(conn, node)
     if not (pod.capabilities or {}).get(capability):
+        problem = (f'(driver {pod.driver}) cannot {capability} devices of a '
+                   'living node')
         raise errors.BadRequest(
-            f'pod manager {pod.name} (driver {pod.driver}) cannot '
-            f'{capability} devices of a living node', code='unsupported')
+            f"the node's pod manager {problem}", code='unsupported',
+            named=f'pod manager {pod.name} {problem}')
     return pod
 
 
@@ -371,17 +354,10 @@ def write_down(conn: sa.Connection, requester: Requester, kind: str, *,
     :param at_once: it is done with this transaction already
     """
     values |= requester.columns()
-    try:
-        if at_once:
-            return operations.record(conn, kind=kind, **values)
-        return operations.insert(
-            conn, kind=kind, timeout=TIMEOUTS[kind], **values)
-    except db_exc.DBDuplicateEntry as error:
-        # The same request at the same time; look again for its operation.
-        raise db_exc.RetryRequest(errors.Conflict(
-            'the same request is being worked on; ask again',
-            code='request_in_progress',
-            headers={'Retry-After': '1'})) from error
+    if at_once:
+        return operations.record(conn, kind=kind, **values)
+    return operations.insert(
+        conn, kind=kind, timeout=TIMEOUTS[kind], **values)
 
 
 def get_node(conn: sa.Connection, uuid: str) -> Mapping[str, Any]:
@@ -445,14 +421,17 @@ def pod_of(conn: sa.Connection, node: Mapping[str, Any]) -> Any:
 
 
 def _require(conn: sa.Connection, node: Mapping[str, Any], capability: str,
-             value: str, field: str) -> Any:
+             value: str | None, field: str) -> Any:
+    """See that a pod manager can do ``value``; None is any there is."""
     pod = pod_of(conn, node)
     able = (pod.capabilities or {}).get(capability) or ()
-    if value not in able:
+    if value not in able if value else not able:
+        problem = (f'(driver {pod.driver}) does not support '
+                   f'{value or capability.replace("_", " ")}; it supports '
+                   + (', '.join(able) or 'none'))
         raise errors.BadRequest(
-            f'pod manager {pod.name} (driver {pod.driver}) does not support '
-            f'{value}; it supports ' + (', '.join(able) or 'none'),
-            code='unsupported', field=field)
+            f"the node's pod manager {problem}", code='unsupported',
+            field=field, named=f'pod manager {pod.name} {problem}')
     return pod
 
 

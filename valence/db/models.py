@@ -266,7 +266,6 @@ class Operation(Base):
 
     __tablename__ = 'operations'
     __table_args__ = (
-        sa.UniqueConstraint('project_id', 'idempotency_key'),
         sa.Index('ix_operations_due', 'state', 'not_before'),
         sa.Index('ix_operations_project_id_id', 'project_id', 'id'),
         _MYSQL)
@@ -279,8 +278,6 @@ class Operation(Base):
     project_id: Mapped[str | None] = mapped_column(sa.String(64))
     user_id: Mapped[str | None] = mapped_column(sa.String(255))
     request_id: Mapped[str | None] = mapped_column(sa.String(64))
-    idempotency_key: Mapped[str | None] = mapped_column(sa.String(255))
-    request_digest: Mapped[str | None] = mapped_column(sa.String(64))
     pod_manager_uuid: Mapped[str | None] = mapped_column(
         sa.String(36), index=True)
     node_uuid: Mapped[str | None] = mapped_column(sa.String(36), index=True)
@@ -332,6 +329,27 @@ class OperationStep(Base):
     error: Mapped[str | None] = mapped_column(sa.Text)
     started_at: Mapped[datetime.datetime | None] = mapped_column(UTCDateTime)
     finished_at: Mapped[datetime.datetime | None] = mapped_column(UTCDateTime)
+
+
+class IdempotencyKey(Base):
+    """A request that was made, by the name that its client gave it.
+
+    No project is the empty ``project_id``: no two NULLs are the same to a
+    unique constraint.
+    """
+
+    __tablename__ = 'idempotency_keys'
+    __table_args__ = (
+        sa.UniqueConstraint('project_id', 'key'), _MYSQL)
+
+    project_id: Mapped[str] = mapped_column(sa.String(64))
+    key: Mapped[str] = mapped_column(sa.String(255))
+    # Of method, path and body.
+    digest: Mapped[str] = mapped_column(sa.String(64))
+    # A list of uuids: operations, joined or made, or else one resource.
+    made: Mapped[Any] = mapped_column(JSONText, default=[])
+    # The last of them: a key outlives its operation.
+    last_uuid: Mapped[str | None] = mapped_column(sa.String(36))
 
 
 class Quota(Base):

@@ -26,6 +26,10 @@ STEPS: Any = models.OperationStep.__table__
 #: States in which an operation still has work to do.
 ACTIVE = ('pending', 'running')
 
+#: So many seconds an undo may go on after the deadline of its operation.
+#: What is not undone by then is left as it is.
+UNDO_GRACE = 900.0
+
 
 class LeaseLost(Exception):
     """Somebody else owns the operation now; do nothing more."""
@@ -95,7 +99,8 @@ def acquire(conn: sa.Connection, uuid: str, owner: str, seconds: float
     """Become the owner of a due operation, or None where it is not to be had.
 
     :param owner: a process; one of its threads at a time asks for a ``uuid``
-    :returns: the lease, and the operation's row as of now.
+    :returns: the lease, and the operation's row as of now. ``overdue``: its
+        deadline has passed; ``late``: the time for its undo is over, too.
     """
     names = {'of': uuid, 'by': owner}
     if conn.execute(_acquire(seconds), names).rowcount != 1 and not (
@@ -108,7 +113,8 @@ def acquire(conn: sa.Connection, uuid: str, owner: str, seconds: float
 
 
 _ROW = sa.select(
-    OPERATIONS, (OPERATIONS.c.deadline_at <= utcnow()).label('overdue')
+    OPERATIONS, (OPERATIONS.c.deadline_at <= utcnow()).label('overdue'),
+    (OPERATIONS.c.deadline_at <= utcnow(-UNDO_GRACE)).label('late')
 ).where(OPERATIONS.c.uuid == sa.bindparam('of'))
 
 
@@ -150,7 +156,8 @@ def due(conn: sa.Connection, limit: int) -> list[str]:
         .order_by(OPERATIONS.c.id).limit(limit)))
 
 
-def guard(conn: sa.Connection, lease: Lease, **values: Any) -> None:
+def guard(conn: sa.Connection, lease: Lease, *conditions: Any,
+          **values: Any) -> None:
     """Renew the lease, and write ``values``, if the epoch is still ours.
 
     To be the first statement of every transaction in which an owner writes
@@ -162,14 +169,17 @@ def guard(conn: sa.Connection, lease: Lease, **values: Any) -> None:
             sa.update(OPERATIONS)
             .where(OPERATIONS.c.uuid == lease.operation_uuid,
                    OPERATIONS.c.epoch == lease.epoch,
-                   OPERATIONS.c.state == 'running')
+                   OPERATIONS.c.state == 'running', *conditions)
             .values(**values)).rowcount != 1:
         raise LeaseLost(lease.operation_uuid)
 
 
 def renew(conn: sa.Connection, lease: Lease, **values: Any) -> str:
-    """Keep the lease and learn what is desired of the operation now."""
-    guard(conn, lease, **values)
+    """Keep the lease and learn what is desired of the operation now.
+
+    One that was given back a moment ago is not taken again.
+    """
+    guard(conn, lease, OPERATIONS.c.owner.is_not(None), **values)
     return str(conn.scalar(
         sa.select(OPERATIONS.c.desired)
         .where(OPERATIONS.c.uuid == lease.operation_uuid)))
@@ -210,7 +220,7 @@ def steps(conn: sa.Connection, operation_id: int
 
 
 def recorded_handle(outcomes: Mapping[str, Any]) -> Any:
-    """What the steps of a compose say of the node; None is nothing."""
+    """What the steps say of the node that they make; None is nothing."""
     for step in ('compose', 'prepare'):
         recorded = outcomes.get(step, {}).get('handle')
         if recorded:
@@ -222,7 +232,7 @@ def write_intent(conn: sa.Connection, lease: Lease, name: str, ordinal: int,
                  intent: Any, again: bool) -> None:
     """Say what is about to be done. ``again``: the step has an entry."""
     values = dict(state='intent', epoch=lease.epoch, intent=intent,
-                  error=None, finished_at=None)
+                  outcome=None, error=None, finished_at=None)
     # It may also have one of which only the COMMIT's answer was lost.
     if not ((again or uncertain(conn)) and conn.execute(
             sa.update(STEPS)
@@ -240,14 +250,16 @@ _FIRST_INTENT = sa.insert(STEPS).values(
 
 
 def write_outcome(conn: sa.Connection, lease: Lease, name: str, state: str,
-                  outcome: Any = None, error: str | None = None) -> None:
+                  outcome: Any = None, error: str | None = None,
+                  **values: Any) -> None:
     """Say what came of it: pending, done or failed."""
     conn.execute(
         sa.update(STEPS)
         .where(STEPS.c.operation_id == lease.operation_id,
                STEPS.c.name == name)
         .values(state=state, epoch=lease.epoch, outcome=outcome, error=error,
-                finished_at=None if state == 'pending' else utcnow()))
+                finished_at=None if state == 'pending' else utcnow(),
+                **values))
 
 
 def purge(conn: sa.Connection, age: float, limit: int = 1000) -> int:

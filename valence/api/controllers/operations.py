@@ -1,26 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """What became of a request that was accepted?"""
 
-import hashlib
-import re
 from collections.abc import Callable
 from typing import Any
 
-import orjson
 import sqlalchemy as sa
 
 from valence import remedies, requests
-from valence.api import finding, preconditions, scope
+from valence.api import finding, preconditions, repeats, scope
 from valence.api.request import Answer, Request
 from valence.api.views import View
 from valence.common import audit, errors, faultpoints
 from valence.db import documents, models
+from valence.db.looking import Reader
 
 _TABLE: Any = models.Operation.__table__
 _STEPS: Any = models.OperationStep.__table__
 _C = _TABLE.c
-
-_KEY = re.compile(r'[\x20-\x7e]{1,255}')
 
 _ALL_PROJECTS = 'composable-hardware:operations:all_projects'
 
@@ -58,7 +54,7 @@ _ONE = scope.Finder('operation', sa.select(_C.id, *VIEW.columns), _TABLE,
                     _ALL_PROJECTS)
 _UUID = scope.Finder('operation', sa.select(_C.uuid), _TABLE,
                      _ALL_PROJECTS)
-_LIST = sa.select()
+_LIST = sa.select().select_from(_TABLE)
 _FILTERS = {'kind': _C.kind, 'state': _C.state}
 
 _STEP_NAMES = ('name', 'state', 'attempts', 'error', 'started_at',
@@ -77,10 +73,8 @@ def index(request: Request) -> Answer:
     if 'changes-since' in request.query:
         conditions.append(_C.updated_at >= request.query['changes-since'])
     with request.database.read() as conn:
-        if 'pod_manager' in request.query:
-            conditions.append(
-                _C.pod_manager_uuid == finding.named_pod_manager(
-                conn, request.query['pod_manager']).uuid)
+        conditions += finding.of_pod_manager(
+            request, conn, _C.pod_manager_uuid)
         return finding.page(
             request, conn, _SUMMARY, _LIST.where(*conditions), _TABLE,
             scope.visible(request, _TABLE, _ALL_PROJECTS))
@@ -88,8 +82,8 @@ def index(request: Request) -> Answer:
 
 def show(request: Request, operation: str) -> Answer:
     """Show an operation with the steps it has made so far."""
-    with request.database.read() as conn:
-        return Answer(_read(request, conn, operation))
+    return Answer(request.database.look(
+        lambda conn: _read(request, conn, operation)))
 
 
 def delete(request: Request, operation: str) -> Answer:
@@ -110,36 +104,23 @@ def abandon(request: Request, operation: str) -> Answer:
 
     Its node is in error and keeps its devices.
     """
-    return ended_here(_remedy(request, operation, remedies.abandon),
-                      'abandoned')
-
-
-def ended_here(answer: Answer, code: str | None = None) -> Answer:
-    """Let the audit trail know that no conductor ends this operation.
-
-    :param code: why it failed, if it did
-    """
-    body = answer.body['operation']
-    audit.operation_ended(
-        {**body, 'node_uuid': body['node'],
-         'pod_manager_uuid': body['pod_manager']}, body['state'], code,
-        'valence-api')
-    return answer
+    return _remedy(request, operation, remedies.abandon, ends='abandoned')
 
 
 def _remedy(request: Request, ident: str,
-            function: Callable[[sa.Connection, requests.Requester, str], str]
-            ) -> Answer:
+            function: Callable[[sa.Connection, requests.Requester, str], str],
+            ends: str | None = None) -> Answer:
     def ask(conn: sa.Connection, requester: requests.Requester) -> str:
         uuid = _UUID.find(conn, request, ident, lock=True).uuid
         preconditions.check(request, lambda: _read(request, conn, uuid))
         return function(conn, requester, uuid)
 
-    return accept(request, ask)
+    return accept(request, ask, ends=ends)
 
 
 def accept(request: Request,
-           ask: Callable[[sa.Connection, requests.Requester], str],
+           ask: Callable[[sa.Connection, requests.Requester], str], *,
+           ends: str | None = None,
            **more: Callable[[sa.Connection, Any], Any]) -> Answer:
     """Write a request down by ``ask``, ring, and answer 202.
 
@@ -148,18 +129,14 @@ def accept(request: Request,
 
     :param ask: runs in a transaction, perhaps more than once, and returns
         the operation's uuid
+    :param ends: the operation is over with this, and no conductor tells the
+        audit trail: why it failed, or succeeded
     :param more: what else the answer's body has, read afterwards; gets the
         operation's body
     """
-    requester = _requester(request)
-
-    def once(conn: sa.Connection) -> str:
-        uuid = (requests.repeated(conn, requester)
-                or ask(conn, requester))
-        faultpoints.reach('K0')
-        return uuid
-
-    uuid = request.database.run(once)
+    made = repeats.once(request, lambda conn, requester: [
+        requests.repeated(conn, requester) or ask(conn, requester)])
+    uuid, = made.uuids
     faultpoints.reach('K1')
     request.services.ring(uuid)
     faultpoints.reach('K2')
@@ -168,49 +145,42 @@ def accept(request: Request,
         body = {'operation': operation,
                 **{name: read(conn, operation)
                    for name, read in more.items()}}
+    if ends and not made.before:
+        audit.operation_ended(
+            {**operation, 'node_uuid': operation['node'],
+             'pod_manager_uuid': operation['pod_manager']},
+            operation['state'], ends, 'valence-api')
     location = body['operation']['links'][0]['href']
     return Answer(body, headers=(('Location', location),))
 
 
 def accept_all(request: Request, ask: Callable[
         [sa.Connection, requests.Requester], list[str]]) -> Answer:
-    """The same for requests that may make several operations, or none.
-
-    They take no Idempotency-Key: ``ask`` joins what is under way.
-    """
-    context = request.context
-    requester = requests.Requester(
-        context.project_id, context.user_id, context.request_id)
-    uuids = request.database.run(lambda conn: ask(conn, requester))
-    for uuid in uuids:
+    """The same for requests that may make several operations, or none."""
+    made = repeats.once(request, ask)
+    for uuid in made.uuids:
         request.services.ring(uuid)
     with request.database.read() as conn:
         return Answer({'operations': [
-            _read(request, conn, uuid) for uuid in uuids]})
+            operation for uuid in made.uuids
+            if (operation := _read_if_there(request, conn, uuid))]})
 
 
-def _requester(request: Request) -> requests.Requester:
-    context = request.context
-    key = request.environ.get('HTTP_IDEMPOTENCY_KEY')
-    digest = None
-    if key is not None:
-        if not _KEY.fullmatch(key):
-            raise errors.BadRequest(
-                'an Idempotency-Key has 1 to 255 printable ASCII characters',
-                field='Idempotency-Key')
-        digest = hashlib.sha256(orjson.dumps(
-            [request.method, request.environ['PATH_INFO'], request.body],
-            option=orjson.OPT_SORT_KEYS)).hexdigest()
-    return requests.Requester(context.project_id, context.user_id,
-                              context.request_id, key, digest,
-                              request.settings.quotas)
+def _read_if_there(request: Request, conn: sa.Connection, uuid: str
+                   ) -> dict[str, Any] | None:
+    # The key of several operations is known as long as the last of them.
+    try:
+        return _read(request, conn, uuid)
+    except errors.NotFound:
+        return None
 
 
-def _read(request: Request, conn: sa.Connection, ident: str
+def _read(request: Request, conn: Reader, ident: str
           ) -> dict[str, Any]:
     row = _ONE.find(conn, request, ident)
-    body = VIEW.one(tuple(row)[1:], request.url)
+    row_id, *fields = row
+    body = VIEW.one(fields, request.url)
     body['steps'] = [
         dict(zip(_STEP_NAMES, step, strict=True))
-        for step in conn.execute(_STEPS_OF, {'id': row.id})]
+        for step in conn.execute(_STEPS_OF, {'id': row_id})]
     return body

@@ -49,6 +49,22 @@ def upgrade() -> None:
         sa.UniqueConstraint('uuid', name='uq_flavors_uuid'),
         **MYSQL)
     op.create_table(
+        'idempotency_keys',
+        sa.Column('id', BigKey, nullable=False),
+        sa.Column('uuid', sa.String(length=36), nullable=False),
+        sa.Column('project_id', sa.String(length=64), nullable=False),
+        sa.Column('key', sa.String(length=255), nullable=False),
+        sa.Column('digest', sa.String(length=64), nullable=False),
+        sa.Column('made', JSONText(), nullable=False),
+        sa.Column('last_uuid', sa.String(length=36), nullable=True),
+        sa.Column('created_at', UTCDateTime, nullable=False),
+        sa.Column('updated_at', UTCDateTime, nullable=True),
+        sa.PrimaryKeyConstraint('id', name='pk_idempotency_keys'),
+        sa.UniqueConstraint('project_id', 'key',
+                            name='uq_idempotency_keys_project_id_key'),
+        sa.UniqueConstraint('uuid', name='uq_idempotency_keys_uuid'),
+        **MYSQL)
+    op.create_table(
         'operations',
         sa.Column('id', BigKey, nullable=False),
         sa.Column('uuid', sa.String(length=36), nullable=False),
@@ -59,8 +75,6 @@ def upgrade() -> None:
         sa.Column('project_id', sa.String(length=64), nullable=True),
         sa.Column('user_id', sa.String(length=255), nullable=True),
         sa.Column('request_id', sa.String(length=64), nullable=True),
-        sa.Column('idempotency_key', sa.String(length=255), nullable=True),
-        sa.Column('request_digest', sa.String(length=64), nullable=True),
         sa.Column('pod_manager_uuid', sa.String(length=36), nullable=True),
         sa.Column('node_uuid', sa.String(length=36), nullable=True),
         sa.Column('params', JSONText(), nullable=False),
@@ -81,9 +95,6 @@ def upgrade() -> None:
         sa.Column('created_at', UTCDateTime, nullable=False),
         sa.Column('updated_at', UTCDateTime, nullable=True),
         sa.PrimaryKeyConstraint('id', name='pk_operations'),
-        sa.UniqueConstraint(
-            'project_id', 'idempotency_key',
-            name='uq_operations_project_id_idempotency_key'),
         sa.UniqueConstraint('uuid', name='uq_operations_uuid'),
         **MYSQL)
     op.create_index(
