@@ -96,6 +96,17 @@ def compare(systems: Iterable[System], nodes: Collection[Known],
     return findings
 
 
+def at_stake(findings: Iterable[Finding], nodes: Iterable[Known]
+             ) -> tuple[int, int]:
+    """How many nodes would be freed, and of how many.
+
+    Only active nodes are: one in error keeps what it claims.
+    """
+    return (sum(one.kind == GONE and bool(one.act) for one in findings),
+            sum(one.state == states.ACTIVE and bool(one.device_paths)
+                for one in nodes))
+
+
 def _stranger(system: System, uuid: str | None, claimed_by: list[str],
               elsewhere: Collection[str]) -> Finding:
     found = sorted(system.device_paths)

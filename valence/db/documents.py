@@ -87,14 +87,32 @@ class _time(_Written):  # noqa: N801
                   "'.000000', '')")
 
 
-def as_text(column: Any, dialect: sa.Dialect) -> sa.ColumnElement[str]:
-    """The column as SQL that is put together once.
+#: In a prepared column, what the statement is given as ``base``.
+BASE: Any = sa.literal_column('\0', sa.Text)
+
+
+class prepared(FunctionElement[str]):  # noqa: N801
+    """A column with one :data:`BASE`, as SQL that is put together once.
 
     For each statement SQLAlchemy looks at all of its parts: for those of a
     document it needs longer than the database for twenty rows.
     """
-    return sa.literal_column(str(column.compile(
-        dialect=dialect, compile_kwargs={'literal_binds': True})), sa.Text)
+
+    type = sa.Text()
+    inherit_cache = True
+
+    def __init__(self, column: Any, dialect: sa.Dialect) -> None:
+        before, after = str(column.compile(
+            dialect=dialect, compile_kwargs={'literal_binds': True}
+        )).split('\0')
+        super().__init__(
+            sa.literal_column(before), sa.bindparam('base', type_=sa.Text),
+            sa.literal_column(after))
+
+
+@compiles(prepared)
+def _compile_prepared(element: prepared, compiler: Any, **kw: Any) -> str:
+    return ''.join(compiler.process(part, **kw) for part in element.clauses)
 
 
 def _value(column: Any) -> Any:

@@ -17,6 +17,7 @@ from valence.db.types import utcnow
 DRIFT: Any = models.Drift.__table__
 _NODES: Any = models.Node.__table__
 _CLAIMS: Any = models.Claim.__table__
+_OPERATIONS: Any = models.Operation.__table__
 
 #: In the order of a row's life.
 SEEN, CONFIRMED, SUSPENDED = 'seen', 'confirmed', 'suspended'
@@ -45,6 +46,30 @@ def nodes_of(conn: sa.Connection, pod_manager_id: int, before: Any
     return [{'device_paths': frozenset(claims.get(row['id'], ())),
              **{name: value for name, value in row.items() if name != 'id'}}
             for row in rows]
+
+
+def moving(conn: sa.Connection, pod_manager_uuid: str,
+           nodes: Iterable[Mapping[str, Any]], since: Any) -> set[str]:
+    """The devices that somebody joins or frees, or did ``since`` then.
+
+    A scan that began then may have seen them at any moment of it.
+
+    :param nodes: of :func:`nodes_of`, read before with the same time
+    """
+    paths: set[str] = set()
+    for node in nodes:
+        if not node['quiet']:
+            paths |= node['device_paths']
+    columns = _OPERATIONS.c
+    # What was undone leaves no trace on its node.
+    for params in conn.scalars(
+            sa.select(columns.params)
+            .where(columns.pod_manager_uuid == pod_manager_uuid,
+                   columns.finished_at >= since,
+                   columns.kind.in_(('compose', 'attach')))):
+        paths.update(params.get('device_paths') or ())
+        paths.update(filter(None, [params.get('device_path')]))
+    return paths
 
 
 def note(conn: sa.Connection, pod_manager_id: int,
@@ -93,6 +118,13 @@ def mark(conn: sa.Connection, uuids: Iterable[str],
     """Say what is done about differences, or was."""
     conn.execute(sa.update(DRIFT).where(DRIFT.c.uuid.in_(list(uuids)))
                  .values(updated_at=utcnow(), **values))
+
+
+def suspended(conn: sa.Connection, uuids: Iterable[str]) -> set[str]:
+    """Which of these a newer scan has put in doubt."""
+    return set(conn.scalars(
+        sa.select(DRIFT.c.uuid).where(DRIFT.c.uuid.in_(list(uuids)),
+                                      DRIFT.c.state == SUSPENDED)))
 
 
 def known_nodes(conn: sa.Connection, uuids: Iterable[str],

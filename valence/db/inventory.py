@@ -6,14 +6,18 @@ of it, so an unchanged pod costs one read per table and no write.
 
 Absence is believed late. A row that a complete scan does not see is marked;
 it goes when the next complete scan does not see it either and nobody claims
-it. When more than a fifth of a table vanished at once nothing goes: then the
+it. When more than a fifth of a kind vanished at once nothing goes: then the
 backend is more likely to be wrong than the hardware gone.
+
+A scan takes a while. What a read-back has shown since it began is newer than
+what the scan says, and stays.
 """
 
 import dataclasses
+import datetime
 import hashlib
 import uuid as uuid_module
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import sqlalchemy as sa
@@ -32,6 +36,8 @@ _CLAIMS: Any = models.Claim.__table__
 _BIGGEST = 2 ** 53
 _BIGGEST_INTEGER = 2 ** 31 - 1
 _CHUNK = 500
+#: From so many devices on all are judged, too, and not the pools alone.
+_LARGE = 10
 
 
 @dataclasses.dataclass
@@ -49,19 +55,27 @@ class Counts:
 
 def write(conn: sa.Connection, table: str, pod_manager_id: int,
           pod_manager_uuid: str, rows: Iterable[Mapping[str, Any]],
-          complete: bool, scan: int) -> Counts:
+          complete: bool, scan: int, *,
+          began: datetime.datetime | None = None,
+          moving: Collection[str] = (), trusted: bool = False) -> Counts:
     """Make ``table`` say what the scan saw.
 
     :param rows: column values as the driver gave them, ``resource_path``
         among them; texts too long are cut, numbers out of range dropped.
     :param scan: the number of this scan among the pod's complete ones.
+    :param began: a time of the database. The state of a device that was
+        written since is newer than the scan's, and stays.
+    :param moving: paths of devices whose state the scan cannot know, because
+        an operation joins or frees them meanwhile.
+    :param trusted: all absence is believed, however much it is.
     """
     target = TABLES[table]
     known = {
         row.resource_path: row for row in conn.execute(
             sa.select(target.c.id, target.c.resource_path, target.c.digest,
-                      target.c.missing_since, _composed(target))
+                      target.c.missing_since, *_state(target))
             .where(target.c.pod_manager_id == pod_manager_id))}
+    stay = set(moving) | _newer(conn, target, pod_manager_id, began)
     counts = Counts()
     namespace = uuid_module.UUID(pod_manager_uuid)
     added, changed, returned, seen = [], [], [], set()
@@ -73,14 +87,18 @@ def write(conn: sa.Connection, table: str, pod_manager_id: int,
         seen.add(path)
         row = {name: _fit(room[name], value)
                for name, value in raw.items()}
-        row['digest'] = _digest(row)
         old = known.get(path)
+        if path in stay and old is not None:
+            row['state'] = old.state
+        row['digest'] = _digest(row)
         if old is None:
             row['uuid'] = str(uuid_module.uuid5(namespace, path))
             row['pod_manager_id'] = pod_manager_id
             added.append(row)
         elif old.digest != row['digest']:
-            row['row_id'] = old.id
+            row.update(row_id=old.id, old_digest=old.digest)
+            if _state(target):
+                row['old_state'] = old.state
             changed.append(row)
         elif old.missing_since is not None:
             returned.append(old.id)
@@ -89,9 +107,14 @@ def write(conn: sa.Connection, table: str, pod_manager_id: int,
     if added:
         conn.execute(sa.insert(target).values(created_at=utcnow()), added)
     if changed:
-        columns = [name for name in changed[0] if name != 'row_id']
+        columns = [name for name in changed[0] if name in target.c]
         conn.execute(
-            sa.update(target).where(target.c.id == sa.bindparam('row_id'))
+            sa.update(target)
+            # What was read above may have been written since.
+            .where(target.c.id == sa.bindparam('row_id'),
+                   target.c.digest == sa.bindparam('old_digest'),
+                   *(state == sa.bindparam('old_state')
+                     for state in _state(target)))
             .values(missing_since=None, updated_at=utcnow(),
                     **{name: sa.bindparam(name) for name in columns}),
             changed)
@@ -99,19 +122,39 @@ def write(conn: sa.Connection, table: str, pod_manager_id: int,
         conn.execute(sa.update(target).where(target.c.id.in_(chunk))
                      .values(missing_since=None, updated_at=utcnow()))
     if complete:
-        _forget(conn, target, pod_manager_id,
-                [row for path, row in known.items() if path not in seen],
-                sum(not row.composed for row in known.values()), scan,
-                counts)
+        absent = [row for path, row in known.items() if path not in seen]
+        counts.doubted = bool(absent) and not trusted and _doubted(
+            conn, target, pod_manager_id, absent,
+            {row.id for row in known.values()})
+        _forget(conn, target, pod_manager_id, absent, scan, counts)
     return counts
 
 
+def _doubted(conn: sa.Connection, target: Any, pod_manager_id: int,
+             absent: Collection[Any], before: Collection[int]) -> bool:
+    """Whether more rows are absent than can be believed at once.
+
+    Composed systems come and go, and so may the parts of systems: of
+    devices as a whole only a fifth of many makes a wonder.
+
+    :param before: the ids of all that were there
+    """
+    lasting = {one for one in conn.scalars(
+        sa.select(target.c.id)
+        .where(target.c.pod_manager_id == pod_manager_id,
+               *([target.c.pooled] if 'pooled' in target.c else []),
+               *([sa.not_(target.c.composed)]
+                 if 'composed' in target.c else [])))
+        if one in before}
+    if vanished(sum(row.id in lasting for row in absent), len(lasting)):
+        return True
+    return ('pooled' in target.c and len(before) >= _LARGE
+            and vanished(len(absent), len(before)))
+
+
 def _forget(conn: sa.Connection, target: Any, pod_manager_id: int,
-            absent: list[Any], before: int, scan: int,
-            counts: Counts) -> None:
+            absent: list[Any], scan: int, counts: Counts) -> None:
     counts.missing = len(absent)
-    counts.doubted = vanished(
-        sum(not row.composed for row in absent), before)
     marks = [row.id for row in absent if row.missing_since is None]
     for chunk in _chunks(marks):
         conn.execute(sa.update(target).where(target.c.id.in_(chunk))
@@ -134,8 +177,11 @@ def _forget(conn: sa.Connection, target: Any, pod_manager_id: int,
 
 
 def vanished(absent: int, before: int) -> bool:
-    """Whether more is absent than can be believed at once."""
-    return absent * 5 > before and before >= 10
+    """Whether more is absent than can be believed at once.
+
+    One alone can be: in a small pod it is more than a fifth already.
+    """
+    return absent >= 2 and absent * 5 > before
 
 
 def set_device_states(conn: sa.Connection, pod_manager_id: int,
@@ -151,9 +197,20 @@ def set_device_states(conn: sa.Connection, pod_manager_id: int,
             .values(state=state, digest='', updated_at=utcnow()))
 
 
-def _composed(target: Any) -> Any:
-    """Composed systems come and go: their absence is no wonder."""
-    return (target.c.get('composed', sa.false())).label('composed')
+def _state(target: Any) -> tuple[Any, ...]:
+    """The column, of the table that has it."""
+    return (target.c.state,) if 'state' in target.c else ()
+
+
+def _newer(conn: sa.Connection, target: Any, pod_manager_id: int,
+           began: datetime.datetime | None) -> set[str]:
+    """What was written since the scan ``began``."""
+    if began is None:
+        return set()
+    return set(conn.scalars(
+        sa.select(target.c.resource_path)
+        .where(target.c.pod_manager_id == pod_manager_id,
+               target.c.updated_at > began)))
 
 
 def _chunks(items: list[Any]) -> Iterable[list[Any]]:

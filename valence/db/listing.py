@@ -6,7 +6,7 @@ cost does not grow with the pages before it, and rows that are inserted
 meanwhile neither repeat nor hide others.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -18,50 +18,71 @@ _MANY = 100
 
 
 def page(conn: sa.Connection, query: sa.Select[Any], table: Any, *,
-         limit: int, marker: str | None = None, key: Any = None,
-         descending: bool = False, visible: Sequence[Any] = ()
-         ) -> tuple[Sequence[Sequence[Any]], bool]:
+         limit: int, **order: Any) -> tuple[Sequence[Sequence[Any]], bool]:
     """Rows of ``query``, sorted, and: is there more?
 
-    :param query: on SQLite its columns are texts without line breaks, never
-        null
+    :param order: as of :func:`_sorted`
+    :raises BadRequest: there is no such marker
+    """
+    # One more than asked for tells whether another page follows.
+    rows = conn.execute(_sorted(conn, query, table, **order)
+                        .limit(limit + 1)).all()
+    return rows[:limit], len(rows) > limit
+
+
+def no_marker() -> errors.BadRequest:
+    """The error of a marker that there is not."""
+    return errors.BadRequest(
+        'the marker is not, or no longer, in the list; start from the first '
+        'page', field='marker', code='marker_not_found')
+
+
+def text(conn: sa.Connection, query: sa.Select[Any], table: Any,
+         parameters: Mapping[str, Any], *, limit: int, **order: Any
+         ) -> tuple[bytes, bool]:
+    """The same of SQLite, as one text with a comma between two rows.
+
+    :param query: has one column, of texts without tabs
+    :param parameters: what it is to be given
+    """
+    query = _sorted(conn, query, table, **order).limit(limit + 1)
+    if limit < _MANY:
+        rows = conn.scalars(query, parameters).all()
+        return ','.join(rows[:limit]).encode(), len(rows) > limit
+    # For each row its driver lets go of the interpreter's lock and takes it
+    # again, for which four long lists at a time need longer than for all
+    # else. As one row SQLite puts them together without that lock.
+    column, = query.subquery().c
+    count, packed = conn.execute(sa.select(sa.func.count(), sa.cast(
+        sa.func.group_concat(column, '\t'), sa.LargeBinary)),
+        parameters).one()
+    if count > limit:
+        packed = packed[:packed.rindex(b'\t')]
+    return (packed or b'').replace(b'\t', b','), count > limit
+
+
+def _sorted(conn: sa.Connection, query: sa.Select[Any], table: Any, *,
+            marker: str | None = None, key: Any = None,
+            descending: bool = False, visible: Sequence[Any] = ()
+            ) -> sa.Select[Any]:
+    """``query`` from the marker on.
 
     :param marker: uuid of the last row of the page before
     :param key: the column to sort by, which is never null; what is equal in
         it, or all without it, is in the order of ``table.id``
     :param visible: conditions without which the caller must not even learn
         whether the marker exists
-    :raises BadRequest: there is no such marker
     """
     columns = [table.c.id] if key is None else [key, table.c.id]
     if marker is not None:
         after = conn.execute(sa.select(*columns).where(
             table.c.uuid == marker, *visible)).one_or_none()
         if after is None:
-            raise errors.BadRequest(
-                'the marker is not, or no longer, in the list; start from '
-                'the first page', field='marker', code='marker_not_found')
+            raise no_marker()
         query = query.where(_after(conn, columns, after, descending))
     if descending:
         columns = [column.desc() for column in columns]
-    # One more than asked for tells whether another page follows.
-    rows = _rows(conn, query.where(*visible).order_by(*columns)
-                 .limit(limit + 1), limit)
-    return rows[:limit], len(rows) > limit
-
-
-def _rows(conn: sa.Connection, query: sa.Select[Any], limit: int
-          ) -> Sequence[Sequence[Any]]:
-    if conn.dialect.name != 'sqlite' or limit < _MANY:
-        return conn.execute(query).all()
-    # For each row its driver lets go of the interpreter's lock and takes it
-    # again, for which four long lists at a time need longer than for all
-    # else. As one row SQLite puts them together without that lock.
-    packed = conn.execute(sa.select(*(
-        sa.func.group_concat(column, '\n')
-        for column in query.subquery().c))).one()
-    return list(zip(*(text.split('\n') for text in packed if text),
-                    strict=True))
+    return query.where(*visible).order_by(*columns)
 
 
 def _after(conn: sa.Connection, columns: Sequence[Any],

@@ -45,6 +45,9 @@ def update(conn: sa.Connection, uuid: str,
            values: Mapping[str, Any]) -> None:
     """Change what the operator gave; the next sync is due at once.
 
+    A sync under way is of what there was before: it finds another
+    ``generation`` and writes nothing. To drain changes nothing that it read.
+
     :raises Conflict: name_taken, url_taken
     :raises NotFound:
     """
@@ -52,7 +55,9 @@ def update(conn: sa.Connection, uuid: str,
     try:
         changed = conn.execute(
             sa.update(POD_MANAGERS).where(POD_MANAGERS.c.uuid == uuid)
-            .values(**values, generation=POD_MANAGERS.c.generation + 1,
+            .values(**values,
+                    generation=POD_MANAGERS.c.generation + (
+                        0 if set(values) == {'draining'} else 1),
                     next_sync_at=utcnow(), failures=0, retry_at=None,
                     updated_at=utcnow())).rowcount
     except db_exc.DBDuplicateEntry as error:
@@ -104,6 +109,15 @@ def delete(conn: sa.Connection, uuid: str, force: bool = False
 
 def _forget_nodes(conn: sa.Connection, row_id: int, uuid: str
                   ) -> list[dict[str, Any]]:
+    ended = _end_operations(conn, uuid)
+    conn.execute(sa.delete(_CLAIMS).where(
+        _CLAIMS.c.pod_manager_id == row_id))
+    conn.execute(sa.delete(_NODES).where(_NODES.c.pod_manager_id == row_id))
+    # Who held a node until just now has written another one down.
+    return ended + _end_operations(conn, uuid)
+
+
+def _end_operations(conn: sa.Connection, uuid: str) -> list[dict[str, Any]]:
     active = [dict(row) for row in conn.execute(
         sa.select(_OPERATIONS)
         .where(_OPERATIONS.c.pod_manager_uuid == uuid,
@@ -116,9 +130,6 @@ def _forget_nodes(conn: sa.Connection, row_id: int, uuid: str
         .values(state='failed', epoch=_OPERATIONS.c.epoch + 1,
                 error_code='pod_manager_gone', finished_at=utcnow(),
                 error='the pod manager was removed by force'))
-    conn.execute(sa.delete(_CLAIMS).where(
-        _CLAIMS.c.pod_manager_id == row_id))
-    conn.execute(sa.delete(_NODES).where(_NODES.c.pod_manager_id == row_id))
     return active
 
 
@@ -131,6 +142,32 @@ def sync_soon(conn: sa.Connection, uuid: str, interval: float) -> None:
                sa.or_(columns.last_sync_at.is_(None),
                       columns.last_sync_at < utcnow(-interval)))
         .values(next_sync_at=utcnow()))
+
+
+def end_sync(conn: sa.Connection, before: Mapping[str, Any],
+             operation_uuid: str, interval: float, **values: Any) -> bool:
+    """Write what a sync found out; the next is due in ``interval`` s.
+
+    Or when somebody said meanwhile that it is.
+
+    :param before: the pod manager's row when the sync began
+    :returns: False where the pod manager was changed since; then nothing is
+        written but that the next sync is due at once
+    """
+    columns = POD_MANAGERS.c
+    mine = sa.update(POD_MANAGERS).where(
+        columns.uuid == before['uuid'],
+        columns.operation_uuid == operation_uuid)
+    as_it_was = columns.next_sync_at.is_not_distinct_from(
+        before['next_sync_at'])
+    if conn.execute(
+            mine.where(columns.generation == before['generation'])
+            .values(operation_uuid=None, next_sync_at=sa.case(
+                (as_it_was, utcnow(interval)), else_=columns.next_sync_at),
+                **values)).rowcount:
+        return True
+    conn.execute(mine.values(operation_uuid=None, next_sync_at=utcnow()))
+    return False
 
 
 def note_silence(conn: sa.Connection, uuid: str, tolerated: int,

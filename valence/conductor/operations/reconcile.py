@@ -39,6 +39,8 @@ _MOST = 100
 #: What the second look shows. What is unfinished has the right devices.
 _EQUAL, _UNFINISHED = 'equal', 'unfinished'
 _DIFFERS, _ABSENT, _UNCLEAR = 'differs', 'absent', 'unclear'
+#: What became of a difference that stays.
+_UNSETTLED = ('busy', 'unclear', 'suspended')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,15 +112,19 @@ def _look_at(task: Task, finding: Mapping[str, Any]) -> _Look:
 def _finish(conn: sa.Connection, task: Task) -> Outcome:
     """What became of each difference, by the uuids of the nodes."""
     result: dict[str, list[str]] = defaultdict(list)
-    for finding in task.params['findings']:
+    findings = task.params['findings']
+    doubted = drift.suspended(conn, [one['drift'] for one in findings])
+    for finding in findings:
         look = task.found['looks'][finding['drift']]
-        if finding['kind'] == comparison.ORPHAN:
+        if finding['drift'] in doubted:
+            action = 'suspended'
+        elif finding['kind'] == comparison.ORPHAN:
             action = _adopt(conn, task, finding, look)
         else:
             action = _settle(conn, task, finding, look)
         drift.mark(conn, [finding['drift']],
                    # What could not be settled is tried again.
-                   action=None if action in ('busy', 'unclear') else action)
+                   action=None if action in _UNSETTLED else action)
         result[action].append(finding['node'])
     return dict(result)
 

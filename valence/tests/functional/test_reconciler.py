@@ -12,6 +12,7 @@ import sys
 import types
 
 import fixtures
+import requests
 import sqlalchemy as sa
 import testtools
 
@@ -19,6 +20,7 @@ from valence.db import models
 from valence.db.engine import Database
 from valence.simulator.admin_client import AdminClient
 from valence.tests.functional.processes import (
+    PATIENCE,
     Deployment,
     Process,
     Simulator,
@@ -227,6 +229,175 @@ class Reconciler(testtools.TestCase):
         self.assertEqual({'freed': [node['uuid']]},
                          self.reconciled()['result'])
         self.assertEqual(before, self.changes())
+
+    def test_a_pod_manager_that_forgot_all_nodes(self):
+        made = [self.composed(f'n{number}') for number in range(4)]
+        before = self.changes()
+        self.scan()
+        for node in made:
+            self.admin.change('decompose', system=node['resource_path'])
+        for _ in range(3):
+            self.assertIn('more than a fifth of its nodes',
+                          self.scan()['status_reason'])
+        self.assertEqual({('gone', 'suspended', None)}, {
+            (one['kind'], one['state'], one['action'])
+            for one in self.drift()})
+        self.assertEqual([('active', 1)] * 4, [
+            (found['state'], len(found['devices']))
+            for found in map(self.node, made)])
+        # They are gone for good: the way out.
+        for node in made:
+            self.client.done(self.client.request(
+                'DELETE', f'/v1/nodes/{node["uuid"]}').json())
+        self.assertIsNone(self.scan()['status_reason'])
+        self.assertEqual([], self.drift())
+        self.assertEqual(before, self.changes())
+
+
+class Servers(testtools.TestCase):
+    """Nodes that are made onto servers that are there, and carry no tag."""
+
+    def setUp(self):
+        super().setUp()
+        self.deployment = self.useFixture(Deployment(
+            self, 'postgresql', conductor={
+                'poll_interval': 0.2, 'sync_interval': 3600, 'lease': 3}))
+        self.pod = self.useFixture(Simulator(
+            '--power-delay', '0', '--zones', '1', '--systems', '2',
+            '--expandable', '--attach', 'action', '--composition-styles',
+            'none'))
+        self.client = self.deployment.start_api()
+        self.conductor, = self.deployment.start_conductors(self.client, 1)
+        self.registered = self.client.register(self.pod)
+
+    def arm(self):
+        """A conductor that dies after its first change of hardware, once;
+        another takes its place.
+        """
+        self.conductor.kill()
+        once = pathlib.Path(self.deployment.directory, 'once')
+        once.touch()
+        self.conductor, = self.deployment.start_conductors(
+            self.client, 1, VALENCE_FAULT='K6:1:kill',
+            VALENCE_FAULT_ONCE=str(once))
+        return once
+
+    def composed(self, name='n1'):
+        """A node by a flavor; with the operation."""
+        self.client.post('/v1/flavors', {'name': name, 'properties': {
+            'processor': {'total_cores': 1},
+            'pci_device': {'type': ['nvme', 'gpu']}}})
+        answer = self.client.post('/v1/nodes', {'name': name,
+                                                'flavor': name})
+        ended = self.client.done(answer)
+        return self.client.get(f'/v1/nodes/{answer["node"]["uuid"]}'), ended
+
+    def scan(self):
+        self.client.done(self.client.post(
+            f'/v1/pod_managers/{self.registered["uuid"]}/sync'))
+
+    def drift(self):
+        return [(one['kind'], one['node'], one['action'])
+                for one in self.client.get('/v1/drift')['drift']]
+
+    def paths(self, node):
+        return {one['type']: one['resource_path'] for one in node['devices']}
+
+    def by_hand(self, action, node, block):
+        """Somebody else does it."""
+        with requests.Session() as session:
+            session.trust_env = False
+            session.post(
+                f'{self.pod.url.removesuffix("/redfish/v1")}'
+                f'{node["resource_path"]}/Actions/ComputerSystem.{action}',
+                json={'ResourceBlock': {'@odata.id': block}},
+                auth=(self.pod.username, self.pod.password),
+                timeout=PATIENCE).raise_for_status()
+
+    def changes(self):
+        return [entry['effect'] for entry in self.pod.ledger(*_CHANGES)]
+
+    def quarantined(self, node):
+        """Two scans and a look show it; nothing is changed."""
+        before = self.changes()
+        for _ in range(2):
+            self.assertEqual('active', self.client.get(
+                f'/v1/nodes/{node["uuid"]}')['state'])
+            self.scan()
+        wait_for('it is quarantined', lambda: self.drift() == [
+            ('mismatch', node['uuid'], 'quarantined')])
+        found = self.client.get(f'/v1/nodes/{node["uuid"]}')
+        self.assertEqual(('error', node['devices']),
+                         (found['state'], found['devices']))
+        self.assertEqual(before, self.changes())
+        return found
+
+    def verify(self, node, succeeds=True):
+        ended = self.client.operation(self.client.post(
+            f'/v1/nodes/{node["uuid"]}/action', {
+                'reset-state': {'state': 'active'}})['operation']['uuid'])
+        self.assertEqual(succeeds, ended['state'] == 'succeeded', ended)
+        return ended
+
+    def test_a_conductor_is_killed_in_the_middle(self):
+        once = self.arm()
+        node, ended = self.composed()
+        self.assertFalse(once.exists())
+        self.assertGreater(ended['attempts'], 1)
+        self.assertEqual(['attach', 'attach'], self.changes())
+        self.assertEqual({'compute', 'nvme', 'gpu'}, set(self.paths(node)))
+        self.assertEqual(
+            node['resource_path'].rpartition('/')[2],
+            self.paths(node)['compute'].rpartition('/')[2])
+        self.scan()
+        self.assertEqual([], self.drift())
+        once = self.arm()
+        self.client.done(self.client.request(
+            'DELETE', f'/v1/nodes/{node["uuid"]}').json())
+        self.assertFalse(once.exists())
+        self.assertEqual(['attach'] * 2 + ['detach'] * 2, self.changes())
+        self.scan()
+        self.assertEqual([], self.client.get(
+            '/v1/devices?state=used&pooled=true')['devices'])
+
+    def test_what_others_do_to_it(self):
+        node, _ = self.composed()
+        own = self.paths(node)
+        # One of its blocks goes, and comes back.
+        self.by_hand('RemoveResourceBlock', node, own['nvme'])
+        found = self.quarantined(node)
+        self.assertIn(own['nvme'], found['state_reason'])
+        self.assertEqual('hardware_mismatch', self.verify(
+            node, succeeds=False)['error']['code'])
+        self.by_hand('AddResourceBlock', node, own['nvme'])
+        self.verify(node)
+        self.scan()
+        self.assertEqual([], self.drift())
+        # One comes that is not asked for, and stays when the node goes.
+        theirs = next(one['resource_path'] for one in self.client.get(
+            '/v1/devices?type=nic&pooled=true')['devices'])
+        self.by_hand('AddResourceBlock', node, theirs)
+        self.quarantined(node)
+        self.client.done(self.client.request(
+            'DELETE', f'/v1/nodes/{node["uuid"]}').json())
+        self.scan()
+        self.assertEqual({own['compute'], theirs}, {
+            one['resource_path'] for one in self.client.get(
+                '/v1/devices?state=used&pooled=true')['devices']})
+        # That server is theirs now: the next node is on the other one.
+        other, _ = self.composed('n2')
+        self.assertNotEqual(node['resource_path'], other['resource_path'])
+        # All of its blocks go.
+        for kind in ('nvme', 'gpu'):
+            self.by_hand('RemoveResourceBlock', other,
+                         self.paths(other)[kind])
+        self.quarantined(other)
+        before = self.changes()
+        self.client.done(self.client.request(
+            'DELETE', f'/v1/nodes/{other["uuid"]}').json())
+        self.assertEqual(before, self.changes())
+        self.scan()
+        self.assertEqual([], self.drift())
 
 
 class Unfinished(testtools.TestCase):

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from valence import remedies, requests
 from valence.conductor.operations.base import Settings
-from valence.db import models, operations
+from valence.db import models, operations, pod_managers
 from valence.drivers import base
 from valence.tests.unit.conductor.fakes import REQUESTER, EngineTest
 
@@ -21,6 +21,7 @@ class _Reconcile(EngineTest):
         self.extra = ()
         self.lost = set()
         self.complete = True
+        self.devices = 12
         self.driver.discover = self.discover
 
     def discover(self):
@@ -30,7 +31,8 @@ class _Reconcile(EngineTest):
                 for tag, paths in self.driver.systems.items()), *self.extra),
             devices=tuple(base.Device(
                 path, path, 'compute', processor_cores=1, zone_paths=('/z',))
-                for path in (f'/d/{number}' for number in range(12))
+                for path in (*(f'/d/{number}' for number in range(
+                    self.devices)), '/n/1', '/n/2')
                 if path not in self.lost), complete=self.complete)
 
     def end(self, operation):
@@ -326,6 +328,91 @@ class Gone(_Reconcile):
             del self.driver.systems[f'valence-{node}']
         self.suspended()
         self.assertEqual(10, len(self.claims()))
+
+    def all_vanish(self, count):
+        """All nodes of the pod, and nothing else."""
+        self.scan()
+        made = [self.composed(f'n{number}') for number in range(count)]
+        self.driver.systems.clear()
+        self.suspended()
+        self.assertEqual(count, len(self.claims()))
+        self.assertEqual({'active'}, {
+            self.node(node)['state'] for node in made})
+        self.assertEqual('more than a fifth of its nodes vanished at once; '
+                         'until they are back none of them is removed or '
+                         'freed, and nothing is done about differences',
+                         self.row(models.PodManager,
+                                  self.uuid)['status_reason'])
+        return made
+
+    def test_not_when_all_of_few_nodes_vanished(self):
+        made = self.all_vanish(4)
+        # The way out: who releases them, frees what they had.
+        for node in made:
+            self.end(self.database.run(requests.release, REQUESTER, node))
+        self.scan()
+        self.assertEqual(([], []), (self.drift(), self.claims()))
+        self.assertIsNone(
+            self.row(models.PodManager, self.uuid)['status_reason'])
+
+    def test_servers_do_not_hide_it(self):
+        self.extra = tuple(base.System(f'/s/{number}', 'a server')
+                           for number in range(24))
+        self.all_vanish(6)
+
+    def test_one_of_two_is_believed(self):
+        self.scan()
+        node, _ = self.composed('n1'), self.composed('n2')
+        del self.driver.systems[f'valence-{node}']
+        self.scan(2)
+        self.assertEqual({'freed': [node]}, self.reconciled()['result'])
+
+    def test_nodes_in_error_are_not_at_stake(self):
+        self.scan()
+        made = [self.composed(f'n{number}') for number in range(5)]
+        for node in made[:2]:
+            self.database.run(remedies.quarantine, REQUESTER, node)
+        for node in made[:3]:
+            del self.driver.systems[f'valence-{node}']
+        self.scan(2)
+        self.assertEqual({'freed': made[2:3]}, self.reconciled()['result'])
+        self.assertEqual(4, len(self.claims()))
+
+    def test_not_when_more_vanish_before_the_last_look(self):
+        self.scan()
+        made = [self.composed(f'n{number}') for number in range(5)]
+        del self.driver.systems[f'valence-{made[0]}']
+        self.scan()
+        look = self.driver.observe
+
+        def observe(handle):
+            self.driver.observe = look
+            self.driver.systems.clear()
+            self.scan()
+            return look(handle)
+
+        self.driver.observe = observe
+        self.scan()
+        self.assertEqual({'suspended': made[:1]},
+                         self.reconciled()['result'])
+        self.assertEqual(('active', 5), (
+            self.node(made[0])['state'], len(self.claims())))
+
+    def test_what_is_taken_out_of_a_draining_pod_is_believed(self):
+        self.devices = 6
+        self.scan()
+        self.lost = {f'/d/{number}' for number in range(3)}
+        self.scan(3)
+        self.assertIn('more than a fifth of its devices', self.row(
+            models.PodManager, self.uuid)['status_reason'])
+        self.database.run(pod_managers.update, self.uuid,
+                          {'draining': True})
+        self.scan()
+        self.assertIsNone(
+            self.row(models.PodManager, self.uuid)['status_reason'])
+        with self.database.read() as conn:
+            self.assertEqual(5, conn.scalar(
+                sa.select(sa.func.count()).select_from(models.Device)))
 
     def test_released_nodes_are_no_wonder(self):
         self.extra = tuple(base.System(f'/s/{number}', 'a server')
