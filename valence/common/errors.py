@@ -10,7 +10,10 @@ from collections.abc import Mapping
 
 
 class ValenceError(Exception):
-    """The root. ``str()`` gives the sentence for the user."""
+    """The root. ``str()`` gives the sentence for the user.
+
+    ``named`` is the same sentence for whoever may know of pod managers.
+    """
 
     status = 500
     title = 'Internal Server Error'
@@ -18,8 +21,10 @@ class ValenceError(Exception):
 
     def __init__(self, detail: str, *, code: str | None = None,
                  field: str | None = None,
-                 headers: Mapping[str, str] | None = None) -> None:
+                 headers: Mapping[str, str] | None = None,
+                 named: str | None = None) -> None:
         super().__init__(detail)
+        self.named = named
         self.code = code or self.code
         self.field = field
         self.headers = dict(headers or {})
@@ -64,7 +69,7 @@ class MethodNotAllowed(ValenceError):
 class NotAcceptable(ValenceError):
     status = 406
     title = 'Not Acceptable'
-    code = 'not_acceptable'
+    code = 'unknown_version'
 
 
 class RequestTimeout(ValenceError):

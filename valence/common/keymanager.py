@@ -4,14 +4,24 @@
 By its reference, through castellan, at the moment when a conductor needs it.
 castellan is an optional dependency (``pip install valence[castellan]``) and
 is imported only where ``[secrets] backend`` names it.
+
+Its sessions know no timeout, and none can be given to them. So each question
+is asked by a thread of its own, which is left behind if it gets no answer.
 """
 
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from oslo_context import context as oslo_context
 
+from valence.common import deadline
 from valence.common.vault import Vault, VaultError
+
+#: Seconds that the answer to a question may take.
+TIMEOUT = 30.0
+#: So many questions may be without an answer at a time.
+_MOST_WAITING = 16
 
 
 class KeyManager:
@@ -21,6 +31,7 @@ class KeyManager:
     """
 
     def __init__(self, conf: Any) -> None:
+        self._places = threading.BoundedSemaphore(_MOST_WAITING)
         try:
             from castellan import key_manager
             from castellan.common import utils
@@ -49,14 +60,46 @@ class KeyManager:
         """
         ident = reference.rstrip('/').rpartition('/')[2]
         try:
-            found = self._manager.get(self._context, ident).get_encoded()
+            found = self._ask(lambda: self._manager.get(
+                self._context, ident).get_encoded())
             return found.decode() if isinstance(found, bytes) else str(found)
+        except TimeoutError as error:
+            raise VaultError(f'{error}; secret {ident} was asked for') from (
+                None)
         except Exception as error:
             # Its text might have more in it than the name of the problem.
             raise VaultError(
                 f'the key manager does not give secret {ident} '
                 f'({type(error).__name__}); see that it is there, and that '
                 'Valence may read it') from None
+
+    def _ask(self, question: Callable[[], Any]) -> Any:
+        """The answer, or the error that came instead of one.
+
+        :raises TimeoutError: neither came in time
+        """
+        ended, answers, errors = threading.Event(), [], []
+        seconds = max(deadline.remaining(TIMEOUT), 0.0)
+
+        def ask() -> None:
+            try:
+                answers.append(question())
+            except Exception as error:
+                errors.append(error)
+            finally:
+                self._places.release()
+                ended.set()
+
+        if not self._places.acquire(timeout=seconds):
+            raise TimeoutError(f'{_MOST_WAITING} questions to the key manager '
+                               'are without an answer')
+        threading.Thread(target=ask, daemon=True, name='key-manager').start()
+        if not ended.wait(seconds):
+            raise TimeoutError('the key manager gave no answer within '
+                               f'{seconds:.0f} s')
+        if errors:
+            raise errors[0]
+        return answers[0]
 
 
 def reader(conf: Any, vault: Vault) -> Any:

@@ -36,12 +36,12 @@ class _Keys:
     @classmethod
     def parse(cls, keys: Sequence[str]) -> '_Keys':
         if not keys:
-            raise VaultError('the key file has no key')
+            raise VaultError('there is no key in it')
         try:
             ring = fernet.MultiFernet([fernet.Fernet(key) for key in keys])
         except ValueError as error:
-            raise VaultError('the key file has a line that is no Fernet '
-                             'key') from error
+            raise VaultError('it has a line that is no Fernet key'
+                             ) from error
         return cls(ring,
                    tuple(hashlib.sha256(
                        b'valence signatures ' + key.encode()).digest()
@@ -73,6 +73,11 @@ class Vault:
                 f'cannot read the key file {path} ({error}); set [secrets] '
                 'key_file, or make one with "valence-manage secrets '
                 'create-key"') from error
+        except VaultError as error:
+            raise VaultError(
+                f'cannot use the key file {path}: {error}; put the keys '
+                'back into [secrets] key_file, or move it away and make one '
+                'with "valence-manage secrets create-key"') from error
 
     @property
     def fingerprint(self) -> str:
@@ -155,8 +160,7 @@ def read_keys(path: str) -> list[str]:
     try:
         return pathlib.Path(path).read_text(encoding='ascii').split()
     except UnicodeDecodeError as error:
-        raise VaultError(f'the key file {path} has a line that is no Fernet '
-                         'key') from error
+        raise VaultError('it has a line that is no Fernet key') from error
 
 
 def create_key_file(path: str) -> None:

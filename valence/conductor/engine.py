@@ -9,30 +9,40 @@ that is lost costs one poll interval.
 
 import collections
 import dataclasses
+import datetime
 import heapq
 import logging
+import math
 import threading
 import time
 from collections.abc import Mapping
 from concurrent import futures
-from typing import Any
+from typing import Any, NoReturn
 
 import sqlalchemy as sa
-from oslo_context import context as oslo_context
 from oslo_db import exception as db_exc
 
 from valence import requests
 from valence.common import audit, faultpoints, states
+from valence.common import context as request_context
 from valence.common.vault import VaultError
 from valence.conductor import connection as connections
 from valence.conductor.admission import Admission
 from valence.conductor.lease import HeldLease, Renewer
 from valence.conductor.operations import KINDS
-from valence.conductor.operations.base import Kind, Settings, Task
+from valence.conductor.operations.base import (
+    Kind,
+    Settings,
+    Task,
+    results,
+    write_failure,
+)
 from valence.conductor.runner import (
     BACKOFF,
     FAULTY,
     MOST_FAULTS,
+    OVERDUE,
+    TOO_LATE,
     Parked,
     Runner,
     Stopping,
@@ -87,6 +97,11 @@ class Job:
         return str(self.operation['pod_manager_uuid'])
 
     @property
+    def hopeless(self) -> bool:
+        """Whether it had all its time, for going on and for its undo."""
+        return bool(self.operation['late'] and self.operation['undoing'])
+
+    @property
     def silent(self) -> bool:
         return bool(self.pod_manager and self.pod_manager['failures'])
 
@@ -107,8 +122,9 @@ class Engine:
         self._wake = threading.Condition()
         self._hints: collections.deque[str] = collections.deque()
         self._hinted: set[str] = set()
-        # Worked on, or acquired and waiting for a place at their pod.
-        self._running: set[str] = set()
+        # Worked on, or acquired and waiting for a place at their pod; with
+        # their leases, once they have them.
+        self._running: dict[str, HeldLease | None] = {}
         self._busy = 0
         self._admission: Admission[Job] = Admission(options.threads_per_pod)
         self._timers: list[tuple[float, str]] = []
@@ -160,12 +176,12 @@ class Engine:
             if self._busy >= self._options.threads:
                 return
             uuid = self._hints.popleft()
-            if uuid in self._running:
+            if uuid in self._running and not _is_lost(self._running[uuid]):
                 # It may be parked just now: try again afterwards.
                 self._hints.append(uuid)
                 continue
             self._hinted.discard(uuid)
-            self._running.add(uuid)
+            self._running[uuid] = None
             self._busy += 1
             self._workers.submit(self._begin, uuid)
 
@@ -209,6 +225,10 @@ class Engine:
             LOG.exception('operation %s cannot be acquired', uuid)
         if job is None:
             self._end(uuid)
+        elif job.hopeless:
+            # No hardware is touched any more: no place is needed, and all
+            # may be taken by what hangs.
+            self._work(job)
         elif self._admit(job):
             self._work(job)
 
@@ -224,9 +244,16 @@ class Engine:
             return None
         faultpoints.reach('K4')
         lease, operation, journal, pod, node = acquired
-        held = HeldLease(lease, at)
+        held = HeldLease(lease, at, _seconds_left(operation))
         held.desired = operation['desired']
-        self._renewer.keep(held)
+        held.context = request_context.detached(
+            request_id=operation['request_id'] or f'req-{uuid}',
+            user_id=operation['user_id'],
+            project_id=operation['project_id'])
+        with self._wake:
+            self._running[uuid] = held
+        if not held.late:
+            self._renewer.keep(held)
         return Job(held, operation, journal, pod, node)
 
     def _admit(self, job: Job) -> bool:
@@ -248,15 +275,22 @@ class Engine:
     def _work(self, job: Job) -> None:
         delay = None
         try:
-            delay = self._run(job)
+            with request_context.of(job.held.context):
+                delay = self._try(job)
+        finally:
+            self._renewer.let_go(job.held)
+            if not job.hopeless:
+                self._leave(job)
+            self._end(job.uuid, delay, job.held)
+
+    def _try(self, job: Job) -> float | None:
+        try:
+            return self._run(job)
         except Exception:
             # Nothing can be written, it seems. The lease runs out, and with
             # it anybody may try again.
             LOG.exception('operation %s met an unexpected error', job.uuid)
-        finally:
-            self._renewer.let_go(job.held)
-            self._leave(job)
-            self._end(job.uuid, delay)
+            return None
 
     def _step_back(self, job: Job) -> None:
         """The process stops before the job had its turn."""
@@ -264,14 +298,17 @@ class Engine:
         try:
             self._database.run(operations.park, job.held.lease, 0.0)
         except Exception as error:
-            LOG.warning('operation %s: %s', job.uuid, error)
+            with request_context.of(job.held.context):
+                LOG.warning('operation %s: %s', job.uuid, error)
         with self._wake:
             self._busy += 1
-        self._end(job.uuid)
+        self._end(job.uuid, held=job.held)
 
-    def _end(self, uuid: str, delay: float | None = None) -> None:
+    def _end(self, uuid: str, delay: float | None = None,
+             held: HeldLease | None = None) -> None:
         with self._wake:
-            self._running.discard(uuid)
+            if self._running.get(uuid) is held:
+                self._running.pop(uuid, None)
             self._busy -= 1
             if delay is not None:
                 self._remind(uuid, delay)
@@ -285,10 +322,6 @@ class Engine:
     def _run(self, job: Job) -> float | None:
         """:returns: seconds until the operation is due again, if known"""
         operation = job.operation
-        oslo_context.RequestContext(
-            request_id=operation['request_id'] or f'req-{job.uuid}',
-            user_id=operation['user_id'],
-            project_id=operation['project_id'])
         LOG.debug('operation %s (%s) acquired, epoch %d', job.uuid,
                   operation['kind'], job.held.lease.epoch)
         try:
@@ -306,8 +339,9 @@ class Engine:
         kind = KINDS.get(operation['kind'])
         if kind is None:
             # A newer API wrote it, for a newer conductor.
-            self._leave_to_others(job, f'operation {job.uuid} is of the '
-                                  f'unknown kind {operation["kind"]}')
+            self._leave_to_others(job, 'unknown_kind', 'the conductor that '
+                                  'took it is too old for operations of kind '
+                                  + operation['kind'])
             self._abandon(job, 'unknown_kind', 'no conductor could carry out '
                           f'operations of kind {operation["kind"]} in time')
             return
@@ -316,7 +350,14 @@ class Engine:
                           'the pod manager does not exist any more')
             return
         task = Task(operation, job.held, job.pod_manager, job.node,
-                    self._settings)
+                    self._settings, results=results(job.journal))
+        if job.hopeless:
+            self._give_up(
+                job, kind, task, operation['error_code'],
+                f'{operation["error"]}; and it could not be undone: '
+                f'{TOO_LATE}' if job.journal else operation['error'],
+                undone=not job.journal)
+            return
         try:
             task.driver = self._connection.get(job.pod_manager)
             Runner(self._database, kind, task, job.journal,
@@ -325,7 +366,7 @@ class Engine:
             self._give_up(job, kind, task, error.code, str(error))
         except (connections.DriverNotLoaded, VaultError) as error:
             # Another conductor may have the driver, or the key.
-            self._leave_to_others(job, str(error))
+            self._leave_to_others(job, 'no_driver', str(error))
             self._give_up(job, kind, task, 'no_driver', str(error))
         except (Parked, Stopping, LeaseLost, *_DATABASE_AWAY):
             raise
@@ -341,16 +382,14 @@ class Engine:
         faults = job.operation['faults'] + 1
         if not job.operation['overdue'] and faults < 2 * MOST_FAULTS:
             delay = BACKOFF[faults - 1]
-            self._database.run(operations.park, job.held.lease, delay,
-                               faults=faults)
-            raise Parked(delay)
+            self._put_off(job, delay, 'internal_error', FAULTY, faults=faults)
         self._give_up(job, kind, task, 'internal_error', FAULTY)
 
     def _give_up(self, job: Job, kind: Kind, task: Task, code: str,
-                 message: str) -> None:
-        """End it as its kind does where nothing could be undone."""
+                 message: str, undone: bool = False) -> None:
+        """End it as its kind does where nothing more is tried."""
         try:
-            self._database.run(_give_up, kind, task, code, message)
+            self._database.run(_give_up, kind, task, code, message, undone)
         except (LeaseLost, *_DATABASE_AWAY):
             raise
         except Exception:
@@ -364,13 +403,28 @@ class Engine:
                            message)
         audit.operation_ended(job.operation, 'failed', code)
 
-    def _leave_to_others(self, job: Job, why: str) -> None:
-        """Give back what this process cannot do, while there is time."""
+    def _leave_to_others(self, job: Job, code: str, why: str) -> None:
+        """Give back what this process cannot do, while there is time.
+
+        :raises Parked: there is
+        """
         LOG.error('operation %s: %s', job.uuid, why)
         if not job.operation['overdue']:
-            self._database.run(operations.park, job.held.lease,
-                               self._options.poll_interval)
-            raise Parked(self._options.poll_interval)
+            self._put_off(job, self._options.poll_interval, code, why)
+
+    def _put_off(self, job: Job, delay: float, code: str, why: str,
+                 **values: Any) -> NoReturn:
+        """Say what it waits for; an undo has its own reason already.
+
+        :raises Parked: always
+        """
+        columns = operations.OPERATIONS.c
+        values |= {
+            column.name: sa.case((columns.undoing, column), else_=said)
+            for column, said in ((columns.error_code, code),
+                                 (columns.error, why))}
+        self._database.run(operations.park, job.held.lease, delay, **values)
+        raise Parked(delay)
 
 
 def _acquire(conn: sa.Connection, uuid: str, owner: str,
@@ -384,6 +438,11 @@ def _acquire(conn: sa.Connection, uuid: str, owner: str,
     if won is None:
         return None
     lease, operation = won
+    if operation['late'] and not operation['undoing']:
+        # It gets one try to undo. Who meets it again, because that hung,
+        # ends it.
+        operations.guard(conn, lease, undoing=True, error_code='timeout',
+                         error=OVERDUE)
     found = conn.execute(
         sa.select(_PODS, utcnow().label('now')).where(
             _PODS.c.uuid == operation['pod_manager_uuid'])
@@ -428,12 +487,26 @@ def _announce(conn: sa.Connection, lease: operations.Lease,
                         'intent': intent, 'attempts': 0}}
 
 
+def _seconds_left(operation: Mapping[str, Any]) -> float:
+    """Until its deadline, from when it was acquired."""
+    if operation['deadline_at'] is None:
+        return math.inf
+    left: datetime.timedelta = (operation['deadline_at']
+                                - operation['acquired_at'])
+    return left.total_seconds()
+
+
+def _is_lost(held: HeldLease | None) -> bool:
+    """Whether a thread hangs with a lease that nothing renews any more."""
+    return held is not None and held.late and held.remaining <= 0
+
+
 def _give_up(conn: sa.Connection, kind: Kind, task: Task, code: str,
-             message: str) -> None:
+             message: str, undone: bool) -> None:
     if operations.has_ended(conn, task.held.lease, 'failed'):
         return
     operations.guard(conn, task.held.lease)
-    kind.fail(conn, task, code, message, False)
+    write_failure(conn, kind, task, code, message, undone)
     operations.finish(conn, task.held.lease, 'failed', error_code=code,
                       error=message)
 

@@ -14,7 +14,9 @@ import math
 import threading
 import time
 from collections.abc import Iterator
+from typing import Any
 
+from valence.common import context as request_context
 from valence.common import deadline
 from valence.db import operations
 from valence.db.engine import Database
@@ -28,12 +30,20 @@ MARGIN = 1.0
 
 
 class HeldLease:
-    """A lease with the time it still has. Safe for several threads."""
+    """A lease with the time it still has. Safe for several threads.
 
-    def __init__(self, lease: operations.Lease, acquired_at: float) -> None:
+    :param acquired_at: before the statement that acquired it was sent
+    :param left: seconds that its operation had then until its deadline
+    """
+
+    def __init__(self, lease: operations.Lease, acquired_at: float,
+                 left: float = math.inf) -> None:
         self.lease = lease
         self.desired = 'done'
+        #: Of the request that the operation is from, for the log lines.
+        self.context: Any = None
         self._ends_at = acquired_at + lease.seconds
+        self._deadline = acquired_at + left
         self._lost = threading.Event()
 
     def renewed(self, at: float, desired: str | None = None) -> None:
@@ -48,6 +58,16 @@ class HeldLease:
     def remaining(self) -> float:
         return (0.0 if self._lost.is_set()
                 else self._ends_at - time.monotonic())
+
+    @property
+    def left(self) -> float:
+        """Seconds until the deadline of the operation; less than 0 after."""
+        return self._deadline - time.monotonic()
+
+    @property
+    def late(self) -> bool:
+        """Whether even the time for an undo is over."""
+        return self.left < -operations.UNDO_GRACE
 
     @contextlib.contextmanager
     def hardware(self, at_least: float = 1.0) -> Iterator[None]:
@@ -79,7 +99,12 @@ class HeldLease:
 
 
 class Renewer:
-    """One thread that keeps all leases of a process."""
+    """One thread that keeps all leases of a process.
+
+    But not for ever: a thread that hangs would keep its operation from all
+    who could end it. Once an operation is late nothing renews its lease but
+    what is written for it.
+    """
 
     def __init__(self, database: Database, interval: float) -> None:
         self._database = database
@@ -103,16 +128,24 @@ class Renewer:
 
     def let_go(self, held: HeldLease) -> None:
         with self._lock:
-            self._held.pop(held.lease.operation_uuid, None)
+            if self._held.get(held.lease.operation_uuid) is held:
+                del self._held[held.lease.operation_uuid]
 
     def _run(self) -> None:
         while not self._stopped.wait(self._interval):
             with self._lock:
                 held = list(self._held.values())
             for one in held:
-                self._renew(one)
+                with request_context.of(one.context):
+                    self._renew(one)
 
     def _renew(self, held: HeldLease) -> None:
+        if held.late:
+            LOG.error('operation %s should have ended long ago and is still '
+                      'at work; its lease is not renewed any more',
+                      held.lease.operation_uuid)
+            self.let_go(held)
+            return
         at = time.monotonic()
         try:
             desired = self._database.run(operations.renew, held.lease)

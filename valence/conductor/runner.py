@@ -10,7 +10,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 import sqlalchemy as sa
 
@@ -23,6 +23,9 @@ from valence.conductor.operations.base import (
     NotYet,
     Step,
     Task,
+    is_known,
+    results,
+    write_failure,
 )
 from valence.db import operations, pod_managers
 from valence.db.engine import Database
@@ -31,6 +34,8 @@ from valence.drivers.base import (
     Busy,
     DriverError,
     Pending,
+    Refused,
+    Safety,
     Unreachable,
 )
 
@@ -39,12 +44,18 @@ LOG = logging.getLogger(__name__)
 #: Seconds between tries of a step against a backend that is away, and of an
 #: operation that met an unexpected error.
 BACKOFF = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
+#: The longest that an undo waits between two tries, whatever the backend
+#: advises: the time for it is bounded.
+LONGEST_UNDO_WAIT = 60.0
 #: So many unexpected errors forward, and the operation is undone; so many
 #: more, and it ends as it is.
 MOST_FAULTS = 3
 #: What is said of them.
 FAULTY = ('an unexpected error kept coming back; the log of the conductor '
           'has more')
+#: What is said where the time for an operation, or for its undo, is over.
+OVERDUE = 'the operation did not end in time'
+TOO_LATE = 'the time for it is over'
 
 
 class Parked(Exception):
@@ -65,6 +76,14 @@ class _Undo(Exception):
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
         self.code = code
+
+
+class _OutOfTime(_Undo):
+    """What would have to be waited for is given up."""
+
+
+class _Untold(_Undo):
+    """Nobody can tell what there is to be undone."""
 
 
 class _Unexpected(Failed):
@@ -92,9 +111,11 @@ class Runner:
         self._stopping = stopping
         self._held: HeldLease = task.held
         self._lease = task.held.lease
-        task.results.update({
-            name: entry['outcome'] or {} for name, entry in journal.items()
-            if entry['state'] == 'done'})
+        self._late = bool(task.operation['late'])
+        self._undoing = bool(task.operation['undoing'])
+        # Whether what the step at hand may meet now leaves nothing in doubt.
+        self._known = True
+        task.results.update(results(journal))
 
     def run(self) -> None:
         """Go as far as it goes.
@@ -109,7 +130,7 @@ class Runner:
             return
         try:
             if operation['overdue']:
-                raise _Undo('timeout', 'the operation did not end in time')
+                raise _Undo('timeout', OVERDUE)
             if operation['faults'] >= MOST_FAULTS:
                 raise _Undo('internal_error', FAULTY)
             self._forward()
@@ -132,16 +153,19 @@ class Runner:
 
     def _backward(self, code: str, message: str,
                   begins: bool = False) -> None:
-        undone = True
+        undone, self._undoing = True, True
         # Nothing was begun: nothing is to be undone.
         steps = self._kind.undo if self._journal else ()
         try:
             self._settle(begins)
+            self._require_told()
             for number, step in enumerate(steps, len(self._kind.steps)):
                 self._advance(step, number, None)
         except _Undo as error:
             # What cannot be undone is left as it is, and said.
             undone = False
+            if isinstance(error, _Untold):
+                code = error.code
             message = f'{message}; and it could not be undone: {error}'
             LOG.error('operation %s: %s', self._lease.operation_uuid,
                       message)
@@ -161,11 +185,25 @@ class Runner:
                 # Best effort: how it ended is looked at all the same.
                 with contextlib.suppress(DriverError, Failed):
                     self._call(step, _cancel, Pending(**entry['outcome']))
-            if self._task.operation['overdue']:
-                raise _Undo('timeout', 'the pod manager still works on '
-                            f'{step.name}')
-            with contextlib.suppress(_Undo):
+            try:
                 self._advance(step, number, None)
+            except _OutOfTime:
+                raise
+            except _Undo:
+                continue        # it has ended, and that is all that counts
+
+    def _require_told(self) -> None:
+        """See that the undo can find what there is to be undone.
+
+        :raises _Untold: it cannot, by what the driver declares
+        """
+        for step in self._kind.steps if self._kind.undo else ():
+            entry = self._journal.get(step.name)
+            if (entry and self._safety(step) == Safety.UNSAFE
+                    and entry['state'] in ('intent', 'failed')
+                    and not is_known(entry)):
+                raise _Untold('ambiguous', 'nobody can tell whether '
+                              f'{step.mutation} took effect')
 
     @staticmethod
     def _progress(number: int, total: int) -> int:
@@ -188,41 +226,44 @@ class Runner:
                         entry['error'] or 'the step failed')
         if self._stopping():
             raise Stopping
-        attempts = entry['attempts'] if entry else 0
         try:
             outcome = self._attempt(step, ordinal, entry, progress)
-        except NotYet as error:
-            self._again(step, attempts, str(error), 'timeout', error.delay)
-        except Busy as error:
-            self._again(step, attempts, str(error), error.code,
-                        error.retry_after)
-        except DriverError as error:
-            if error.retryable:
-                self._again(step, attempts, str(error), error.code, None)
-            self._fail(step, error.code, str(error))
-        except Failed as error:
-            self._fail(step, error.code, str(error))
-        else:
-            if isinstance(outcome, Pending):
-                self._park(step, outcome)
-            self._task.results[step.name] = outcome
-            self._record(step, 'done', outcome)
+        except (DriverError, NotYet, Failed) as error:
+            self._meet(step, entry, error)
+        if isinstance(outcome, Pending):
+            self._park(step, outcome)
+        self._task.results[step.name] = outcome
+        self._record(step, 'done', outcome)
+
+    def _safety(self, step: Step) -> Safety | None:
+        return (self._task.driver.safety.get(step.mutation)
+                if step.mutation else None)
 
     def _attempt(self, step: Step, ordinal: int,
                  entry: Mapping[str, Any] | None,
                  progress: int | None) -> Any:
+        unsafe = self._safety(step) == Safety.UNSAFE
+        # What an earlier try left in doubt stays so until it is looked at.
+        self._known = self._task.unsent = (
+            entry is None or entry['state'] not in ('intent', 'pending')
+            or is_known(entry))
         if entry and entry['state'] == 'pending' and step.poll:
             try:
                 outcome = self._call(step, step.poll,
                                      Pending(**entry['outcome']))
+            except Refused:
+                self._known = True
+                raise
             except _Unexpected as error:
                 return self._look_after(step, entry['intent'] or {}, error)
             if not isinstance(outcome, Pending):
                 faultpoints.reach('K10')
             return outcome
-        if entry and entry['state'] == 'intent' and step.recover:
-            outcome = self._call(step, step.recover,
-                                 entry['intent'] or {})
+        if entry and entry['state'] == 'intent' and unsafe:
+            if not self._known:
+                raise self._ambiguous(step, 'its conductor failed')
+        elif entry and entry['state'] == 'intent' and step.recover:
+            outcome = self._recover(step, entry['intent'] or {})
             if outcome is not REDO:
                 return outcome
         if entry and entry['state'] == 'announced':
@@ -239,16 +280,33 @@ class Runner:
             faultpoints.reach('K7')
             return outcome
         except Ambiguous as error:
+            self._known = self._task.unsent = False
+            if unsafe:
+                raise self._ambiguous(step, str(error)) from error
             if not step.recover:
                 raise
             LOG.warning('operation %s, step %s: %s; looking at the hardware',
                         self._lease.operation_uuid, step.name, error)
-            outcome = self._call(step, step.recover, intent)
+            outcome = self._recover(step, intent)
             if outcome is REDO:
                 raise NotYet(str(error)) from error
             return outcome
         except _Unexpected as error:
+            self._known = self._task.unsent = False
             return self._look_after(step, intent, error)
+
+    @staticmethod
+    def _ambiguous(step: Step, why: str) -> Failed:
+        return Failed('ambiguous', f'{why}; whether {step.mutation} took '
+                      'effect cannot be told from outside, so it is not sent '
+                      'again: look at the hardware')
+
+    def _recover(self, step: Step, intent: Any) -> Any:
+        outcome = self._call(step, step.recover, intent)
+        if outcome is REDO and self._safety(step) == Safety.VERIFY_FIRST:
+            # It has looked. What is idempotent is just sent again.
+            self._known = True
+        return outcome
 
     def _look_after(self, step: Step, intent: Any, error: _Unexpected) -> Any:
         """Whether a call that met ``error`` had its effect all the same.
@@ -257,8 +315,10 @@ class Runner:
 
         :raises _Unexpected: it had none, or the undo looks anyway
         """
+        if self._safety(step) == Safety.UNSAFE:
+            raise self._ambiguous(step, str(error)) from error
         if not self._kind.undo and step.recover:
-            outcome = self._call(step, step.recover, intent)
+            outcome = self._recover(step, intent)
             if outcome is not REDO:
                 return outcome
         raise error
@@ -297,14 +357,40 @@ class Runner:
             settings.breaker_longest)
         self._task.pod_manager['failures'] += 1
 
-    def _again(self, step: Step, attempts: int, message: str, code: str,
-               delay: float | None) -> None:
-        if attempts + 1 >= step.tries:
-            self._fail(step, code, message)
-        if delay is None:
-            delay = BACKOFF[min(attempts, len(BACKOFF) - 1)]
-        self._note(step, message)
+    def _meet(self, step: Step, entry: Mapping[str, Any] | None,
+              error: Any) -> NoReturn:
+        """A step is not there yet, or never will be.
+
+        :param error: a DriverError, NotYet or Failed
+        """
+        known = self._known if step.mutation else (
+            isinstance(error, NotYet | Failed)
+            and not isinstance(error, _Unexpected))
+        attempts = (entry['attempts'] if entry else 0) + 1
+        # What the backend works on goes on without being asked, so only the
+        # time bounds it: before it has ended, nothing can be undone.
+        pending = bool(entry and entry['state'] == 'pending' and step.poll)
+        again = isinstance(error, NotYet) or (
+            isinstance(error, DriverError) and error.retryable)
+        if again and pending and self._late:
+            self._give_up(step)
+        if not again or self._late or (
+                attempts >= step.tries and not pending):
+            self._record(step, 'failed', {'code': error.code, 'known': known},
+                         str(error), attempts=attempts)
+            raise _Undo(error.code, str(error))
+        delay = (error.delay if isinstance(error, NotYet) else
+                 error.retry_after if isinstance(error, Busy) else
+                 BACKOFF[min(attempts, len(BACKOFF)) - 1])
+        values = {} if pending else {
+            'outcome': {'known': True} if known else None}
+        self._note(step, error=str(error), attempts=attempts, **values)
         raise self._parked(delay)
+
+    @staticmethod
+    def _give_up(step: Step) -> NoReturn:
+        raise _OutOfTime('timeout',
+                         f'the pod manager still works on {step.name}')
 
     # The journal
 
@@ -331,18 +417,22 @@ class Runner:
             'attempts': (entry['attempts'] if entry else 0) + 1}
 
     def _record(self, step: Step, state: str, outcome: Any = None,
-                error: str | None = None) -> None:
+                error: str | None = None, **values: Any) -> None:
         def write(conn: sa.Connection) -> None:
             operations.guard(conn, self._lease)
             operations.write_outcome(conn, self._lease, step.name, state,
-                                     outcome, error)
+                                     outcome, error, **values)
 
         at = time.monotonic()
         self._database.run(write)
         self._held.renewed(at)
+        if step.name in self._journal:
+            self._journal[step.name] = {
+                **self._journal[step.name], 'state': state,
+                'outcome': outcome}
         faultpoints.reach('K8')
 
-    def _note(self, step: Step, message: str) -> None:
+    def _note(self, step: Step, **values: Any) -> None:
         def write(conn: sa.Connection) -> None:
             operations.guard(conn, self._lease)
             conn.execute(
@@ -350,29 +440,38 @@ class Runner:
                 .where(operations.STEPS.c.operation_id
                        == self._lease.operation_id,
                        operations.STEPS.c.name == step.name)
-                .values(error=message))
+                .values(**values))
 
         self._database.run(write)
 
-    def _fail(self, step: Step, code: str, message: str) -> None:
-        self._record(step, 'failed', {'code': code}, message)
-        raise _Undo(code, message)
+    def _park(self, step: Step, pending: Pending) -> NoReturn:
+        delay = self._bounded(pending.delay)
+        outcome = {'monitor': pending.monitor, 'delay': pending.delay}
+        if self._late:
+            self._record(step, 'pending', outcome)
+            self._give_up(step)
 
-    def _park(self, step: Step, pending: Pending) -> None:
         def write(conn: sa.Connection) -> None:
             operations.guard(conn, self._lease)
             operations.write_outcome(
-                conn, self._lease, step.name, 'pending',
-                {'monitor': pending.monitor, 'delay': pending.delay})
-            operations.park(conn, self._lease, pending.delay)
+                conn, self._lease, step.name, 'pending', outcome)
+            operations.park(conn, self._lease, delay)
 
         self._database.run(write)
         faultpoints.reach('K9')
-        raise Parked(pending.delay)
+        raise Parked(delay)
 
     def _parked(self, delay: float) -> Parked:
+        delay = self._bounded(delay)
         self._database.run(operations.park, self._lease, delay)
         return Parked(delay)
+
+    def _bounded(self, delay: float) -> float:
+        """No wait outlasts the deadline by which something else is due."""
+        if self._undoing:
+            return min(delay, LONGEST_UNDO_WAIT)
+        # A little more, for the clock that counts is the database's.
+        return min(delay, max(self._held.left, 0.0) + 0.5)
 
     def _end(self, state: str, undone: bool = True, **values: Any) -> None:
         def write(conn: sa.Connection) -> None:
@@ -388,8 +487,8 @@ class Runner:
                     raise _Undo(error.code, str(error)) from error
                 values['progress'] = 100
             else:
-                self._kind.fail(conn, self._task, values['error_code'],
-                                values['error'], undone)
+                write_failure(conn, self._kind, self._task,
+                              values['error_code'], values['error'], undone)
             operations.finish(conn, self._lease, state, **values)
 
         faultpoints.reach('K11')

@@ -10,8 +10,13 @@ its outcome, after. A successor that finds
 * an intent without an outcome: calls ``recover``, which looks at the
   hardware and either returns the outcome or :data:`REDO`.
 
+The outcome of an intent may also be ``{'known': True}``: the call was made
+and certainly changed nothing, or the look was made and showed that it is not
+there yet. ``failed`` has ``{'code': ..., 'known': ...}``.
+
 When a step fails for good the kind's ``undo`` steps run, under the same
-rules and with journal entries of their own.
+rules and with journal entries of their own. But what may have been changed
+by a call that the driver declares unsafe is left as it is.
 """
 
 import dataclasses
@@ -22,6 +27,7 @@ import sqlalchemy as sa
 
 from valence.common.secret import Secret
 from valence.conductor.lease import HeldLease
+from valence.db import operations
 from valence.drivers.base import Allocation, Driver, Handle, Pending
 
 #: What ``recover`` says when the intended call certainly had no effect.
@@ -31,11 +37,16 @@ Outcome = Mapping[str, Any]
 
 
 class NotYet(Exception):
-    """The hardware is not there yet; look again after ``delay`` seconds."""
+    """The hardware is not there yet; look again after ``delay`` seconds.
 
-    def __init__(self, message: str, delay: float = 1.0) -> None:
+    ``code`` is what to call it if it never is.
+    """
+
+    def __init__(self, message: str, delay: float = 1.0,
+                 code: str = 'timeout') -> None:
         super().__init__(message)
         self.delay = delay
+        self.code = code
 
 
 class Failed(Exception):
@@ -77,6 +88,12 @@ class Task:
     settings: Settings
     #: Set before the first step; ``fail`` must do without.
     driver: Driver = dataclasses.field(init=False)
+    #: Whether all earlier tries of the step at hand, if there were any,
+    #: certainly changed nothing.
+    unsent: bool = False
+    #: For ``fail``: whether the hardware may have been changed, and was not
+    #: read back since.
+    in_doubt: bool = False
     #: Outcomes of the steps that are done, by name.
     results: dict[str, Outcome] = dataclasses.field(default_factory=dict)
     #: What a step found out for ``finish`` to write; not in the journal.
@@ -121,11 +138,14 @@ class Step:
     ``recover`` decides about an intent without an outcome (without it the
     step is simply run again, right for reads and idempotent calls).
     ``intent`` gives what the journal says ahead of the call. A step that is
-    not there ``tries`` times in a row fails.
+    not there ``tries`` times in a row fails. ``mutation`` is the method of
+    the driver by which it changes hardware, None where it only looks: where
+    the driver declares that unsafe, ``recover`` is not asked.
     """
 
     name: str
     run: Callable[[Task], Outcome | Pending]
+    mutation: str | None = None
     poll: Callable[[Task, Pending], Outcome | Pending] | None = None
     recover: Callable[[Task, Outcome], Any] | None = None
     intent: Callable[[Task], Outcome] = lambda task: {}
@@ -147,7 +167,7 @@ class Kind:
 
     ``finish`` writes the result in the transaction that ends the operation;
     ``fail`` writes what is left after the undo, given the error's code and
-    sentence and whether the undo succeeded.
+    sentence and whether the undo succeeded. :func:`write_failure` calls it.
     """
 
     name: str
@@ -155,6 +175,48 @@ class Kind:
     finish: Callable[[sa.Connection, Task], Outcome | None]
     fail: Callable[[sa.Connection, Task, str, str, bool], None]
     undo: tuple[Step, ...] = ()
+
+
+def is_known(entry: Mapping[str, Any]) -> bool:
+    """Whether a step that was not done left nothing in doubt."""
+    outcome = entry['outcome'] or {}
+    if entry['state'] == 'failed':
+        return bool(outcome.get('known', outcome.get('code') != 'ambiguous'))
+    return entry['state'] == 'intent' and bool(outcome.get('known'))
+
+
+def is_in_doubt(kind: Kind, journal: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Whether an operation that fails may have changed its hardware.
+
+    It has not, by what was answered, or it was read back that it has not, or
+    not any more.
+    """
+    doubt = False
+    for step in (*kind.steps, *kind.undo):
+        entry = journal.get(step.name)
+        if entry is None:
+            continue
+        done = entry['state'] == 'done'
+        if step.mutation:
+            sent = not done or (entry['outcome'] or {}).get('sent', True)
+            doubt = doubt or (sent and not is_known(entry))
+        elif is_known(entry) or (done and step in kind.undo):
+            doubt = False
+    return doubt
+
+
+def write_failure(conn: sa.Connection, kind: Kind, task: Task, code: str,
+                  message: str, undone: bool) -> None:
+    """Have ``fail`` write what is left, by what the journal says."""
+    task.in_doubt = is_in_doubt(kind, operations.steps(
+        conn, task.held.lease.operation_id))
+    kind.fail(conn, task, code, message, undone)
+
+
+def results(journal: Mapping[str, Mapping[str, Any]]) -> dict[str, Outcome]:
+    """The outcomes of the steps that are done."""
+    return {name: entry['outcome'] or {} for name, entry in journal.items()
+            if entry['state'] == 'done'}
 
 
 def jsonable(value: Any) -> Any:

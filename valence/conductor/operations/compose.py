@@ -2,7 +2,8 @@
 """How does a node come to be? Join its devices, read them back, say so.
 
 The claims were taken with the request. A composition carries the node's tag
-from its first moment, so whoever carries on after a crash can find it.
+from its first moment, so whoever carries on after a crash can find it; what
+can carry none is written down before anything is made of it.
 """
 
 from typing import Any
@@ -15,6 +16,7 @@ from valence.conductor.operations.base import (
     REDO,
     Failed,
     Kind,
+    NotYet,
     Outcome,
     Step,
     Task,
@@ -44,7 +46,8 @@ def _compose(task: Task) -> Outcome | Pending:
 
 
 def _recover(task: Task, intent: Outcome) -> Any:
-    if hardware.is_safe_to_repeat(task, 'compose'):
+    if (hardware.is_safe_to_repeat(task, 'compose')
+            or hardware.was_prepared(task)):
         return REDO
     handle = task.driver.find(intent['tag'])
     return hardware.done(task.driver.resume(handle)) if handle else REDO
@@ -56,6 +59,10 @@ def _verify(task: Task) -> Outcome:
         raise Failed('hardware_gone', 'the pod manager said that it composed '
                      'the node, but has no such system')
     found = hardware.observe(task, handle)
+    if found.unfinished:
+        # Some backends call it done a little too soon.
+        raise NotYet(f'the system is not whole ({hardware.unfinished(found)}'
+                     ')', delay=0.5, code='hardware_mismatch')
     hardware.require(found, found.device_paths if task.backend_chooses()
                      else task.params['device_paths'])
     task.found['hardware'] = found
@@ -108,15 +115,15 @@ def _fail(conn: sa.Connection, task: Task, code: str, message: str,
 KIND = Kind(
     name='compose',
     steps=(
-        Step('prepare', _prepare,
-             applies=lambda task: not task.pod_can('tags')),
+        Step('prepare', _prepare, applies=hardware.may_prepare),
         Step('compose', _compose, poll=hardware.poll, recover=_recover,
+             mutation='compose',
              intent=lambda task: jsonable(_spec(task))),
         Step('verify', _verify, volatile=True),
     ),
     undo=(
         Step('undo:release', hardware.release, poll=hardware.poll,
-             recover=hardware.look_first, tries=20),
+             mutation='release', recover=hardware.look_first, tries=20),
         Step('undo:verify', hardware.absent, tries=20),
     ),
     finish=_finish, fail=_fail)

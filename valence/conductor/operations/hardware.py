@@ -30,20 +30,33 @@ def tag(task: Task) -> str:
     return comparison.tag_of(task.operation['node_uuid'])
 
 
+def _known(task: Task) -> Handle | None:
+    """The node's composition, as it was written down last."""
+    recorded = operations.recorded_handle(task.results)
+    return Handle(**recorded) if recorded else task.handle()
+
+
 def locate(task: Task) -> Handle | None:
     """The node's composition, recorded, prepared or found by its tag."""
-    recorded = operations.recorded_handle(task.results)
-    if recorded:
-        return Handle(**recorded)
-    known = task.handle()
+    known = _known(task)
     if known is None and task.pod_can('tags'):
         known = task.driver.find(tag(task))
     return known
 
 
+def whereabouts(task: Task) -> Handle | None:
+    """The node's composition where its backend has it by now.
+
+    Some backends move what they have, and give its place to another.
+    """
+    return current(task, tag(task), _known(task))
+
+
 def current(task: Task, tag: str, recorded: Handle | None
             ) -> Handle | None:
     """The composition as the backend has it now, wherever that is."""
+    if recorded and not task.driver.tagged(recorded):
+        return recorded
     if task.pod_can('tags'):
         return task.driver.find(tag)
     return recorded
@@ -87,6 +100,21 @@ def is_safe_to_repeat(task: Task, mutation: str) -> bool:
     return task.driver.safety[mutation] == Safety.IDEMPOTENT
 
 
+def may_prepare(task: Task) -> bool:
+    """Whether nodes of the pod may be told by what is written down ahead."""
+    return not task.pod_can('tags') or task.pod_can('expand')
+
+
+def was_prepared(task: Task) -> bool:
+    """Whether the node is told by what was written down ahead.
+
+    Then to compose it, to attach and to detach goes on where it was left,
+    and what the driver says of it has to be kept.
+    """
+    handle = _known(task)
+    return handle is not None and not task.driver.tagged(handle)
+
+
 def observe(task: Task, handle: Handle) -> NodeHardware:
     """Read a node back.
 
@@ -100,7 +128,7 @@ def observe(task: Task, handle: Handle) -> NodeHardware:
 
 
 def release(task: Task) -> Outcome | Pending:
-    handle = locate(task)
+    handle = whereabouts(task)
     if handle is None:
         return {}
     return done(task.driver.release(handle))
@@ -123,12 +151,9 @@ def poll(task: Task, pending: Pending) -> Outcome | Pending:
 
 
 def absent(task: Task) -> Outcome:
-    """Read back that nothing of the node is left."""
-    handle = locate(task)
+    """Read back that nothing of the node is left, wherever it was."""
+    handle = whereabouts(task)
     if handle is None or task.driver.observe(handle) is None:
-        return {}
-    # Some backends give the place of what has gone to what comes next.
-    if task.pod_can('tags') and task.driver.find(tag(task)) is None:
         return {}
     raise NotYet(f'{handle.resource_path} still exists')
 

@@ -4,7 +4,7 @@
 Where a reset leads to a known power state, a successor that finds it
 unfinished looks at that state. A restart leaves the state as it was, so
 whether it happened cannot be told, and it is not sent twice: the operation
-fails and says so.
+fails and says so, and the node is in error until somebody has looked.
 """
 
 from typing import Any
@@ -24,6 +24,9 @@ from valence.conductor.operations.base import (
 )
 from valence.db import nodes
 from valence.drivers.base import Pending
+
+#: What an operation is known by, of its parameters.
+_TOLD = ('reset_type', 'target', 'enabled', 'device_path')
 
 
 def _target(task: Task) -> str | None:
@@ -52,6 +55,8 @@ def _recover(task: Task, intent: Outcome) -> Any:
         return REDO
     target = _target(task)
     if target is None:
+        if task.unsent:
+            return REDO
         raise Failed('ambiguous', f'{task.params["reset_type"]} was sent, or '
                      'was about to be, when its conductor failed; look at '
                      'the node before sending it again')
@@ -83,14 +88,20 @@ def write_back(conn: sa.Connection, task: Task) -> Outcome:
 
 def let_go(conn: sa.Connection, task: Task, code: str, message: str,
            undone: bool) -> None:
-    """A failed reset or boot override leaves the node as it is.
+    """What fails and has changed nothing leaves the node as it is.
 
-    Unless its hardware is gone: then the node is in error.
+    It is in error where its hardware is gone, or may have been changed and
+    was not read back.
     """
     if task.node is None:
         return
     uuid, operation = task.node['uuid'], task.operation
-    if code == 'hardware_gone':
+    if task.in_doubt and code != 'hardware_gone':
+        what = ' '.join(str(task.params[name]) for name in _TOLD
+                        if name in task.params)
+        message = (f'{operation["kind"]} ({what}) may have taken effect, and '
+                   f'was not read back: {message}')
+    if code == 'hardware_gone' or task.in_doubt:
         nodes.end(conn, uuid, operation['uuid'], operation['kind'],
                   states.FAILED, state_reason=message)
     else:
@@ -102,6 +113,7 @@ KIND = Kind(
     steps=(
         Step('look', _before),
         Step('reset', _reset, poll=hardware.poll, recover=_recover,
+             mutation='set_power',
              intent=lambda task: {'reset_type': task.params['reset_type'],
                                   **task.results['look']}),
         Step('wait', _wait, volatile=True, tries=120),

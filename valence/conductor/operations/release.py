@@ -4,6 +4,7 @@
 Only that read-back frees the claims.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import sqlalchemy as sa
@@ -19,23 +20,44 @@ from valence.conductor.operations.base import (
     Task,
 )
 from valence.db import inventory, nodes
-from valence.drivers.base import Pending
+from valence.drivers.base import Done, Pending, Refused, Unsupported
 
 
 def _look(task: Task) -> Outcome:
-    handle = hardware.locate(task)
+    """The power state, and what would switch it off; both may be None."""
+    handle = hardware.whereabouts(task)
     found = task.driver.observe(handle) if handle else None
-    return {'power_state': found.power_state if found else None}
+    if found is None:
+        return {'power_state': None, 'reset': None}
+    resets = found.allowed_resets or task.driver.capabilities.reset_types
+    return {'power_state': found.power_state,
+            'reset': 'ForceOff' if 'ForceOff' in resets else None}
 
 
 def _power_off(task: Task) -> Outcome | Pending:
-    """Not every backend takes a running system apart."""
-    if (task.results['look']['power_state'] != 'On'
-            or 'ForceOff' not in task.driver.capabilities.reset_types):
+    """Not every backend takes a running system apart.
+
+    Nor can every system be switched off; then the backend has to decide.
+    """
+    looked = task.results['look']
+    handle = (hardware.whereabouts(task)
+              if looked['power_state'] == 'On' and looked['reset'] else None)
+    if handle is None:
         return {}
-    handle = hardware.locate(task)
-    return hardware.done(task.driver.set_power(handle, 'ForceOff')
-                         ) if handle else {}
+    return _if_allowed(lambda: task.driver.set_power(
+        handle, looked['reset']))
+
+
+def _poll_power_off(task: Task, pending: Pending) -> Outcome | Pending:
+    return _if_allowed(lambda: task.driver.poll(pending))
+
+
+def _if_allowed(call: Callable[[], Pending | Done]) -> Outcome | Pending:
+    try:
+        told = call()
+    except (Refused, Unsupported) as error:
+        return {'refused': str(error)}
+    return told if isinstance(told, Pending) else {'sent': True}
 
 
 def _recover_power_off(task: Task, intent: Outcome) -> Any:
@@ -43,9 +65,8 @@ def _recover_power_off(task: Task, intent: Outcome) -> Any:
 
 
 def _wait_off(task: Task) -> Outcome:
-    if 'ForceOff' not in task.driver.capabilities.reset_types:
-        return {}
-    if _look(task)['power_state'] == 'On':
+    if (task.results['power_off'].get('sent')
+            and _look(task)['power_state'] == 'On'):
         raise NotYet('the system is not off yet', delay=0.5)
     return {}
 
@@ -72,12 +93,12 @@ KIND = Kind(
     name='release',
     steps=(
         Step('look', _look),
-        Step('power_off', _power_off, poll=hardware.poll,
-             recover=_recover_power_off),
+        Step('power_off', _power_off, poll=_poll_power_off,
+             recover=_recover_power_off, mutation='set_power'),
         Step('wait_off', _wait_off, tries=60),
         # A release is repeated safely: it looks for the composition first.
         Step('release', hardware.release, poll=hardware.poll,
-             recover=hardware.look_first),
+             recover=hardware.look_first, mutation='release'),
         Step('verify', hardware.absent, tries=20),
     ),
     finish=_finish, fail=_fail)

@@ -6,7 +6,8 @@ a fault point and a kind of operation, once: the conductor's points in ten
 requests of each kind, and the API's three points in three of these. What a
 seed varies is the order, the passage of the point that counts, what happens
 there, the pod (one answers at once, the other in the background), how many
-conductors there are, and the requests that race with others.
+conductors there are, and the requests that race with others. One compose of
+each seed is deleted meanwhile, and the passage is one of its undo's.
 """
 
 import dataclasses
@@ -43,6 +44,10 @@ LAYOUTS = (
     (2, ('kill', 'kill', 'kill', 'stop')),
 )
 ACTIONS = ('kill', 'raise', 'stop')
+#: Another request for a node that is being composed.
+DELETE = 'delete'
+#: Which passage of a step's point is the undo's first then.
+_UNDO = 2
 #: Of so many requests one is followed by another for the same node.
 _RACES = 4
 
@@ -58,7 +63,10 @@ class Fault:
 
 @dataclasses.dataclass(frozen=True)
 class Ask:
-    """A request with its faults; ``rival`` is a request beside it."""
+    """A request with its faults; ``rival`` is a request beside it.
+
+    ``delete`` leads a compose to its undo, which has the fault.
+    """
 
     kind: str
     pod: str
@@ -104,7 +112,10 @@ def plan(seed: int, kinds: Iterable[str] = KINDS) -> Plan:
                  for pod in PODS]
         faults: dict[tuple[int, str], list[Fault]] = {
             slot: [] for slot in slots}
-        late = [point for point in points(kind) if point in TASK_POINTS]
+        # One point is for the undo: there a delete finds it composing.
+        undone = draw.choice(STEP_POINTS) if kind == 'compose' else None
+        late = [point for point in points(kind)
+                if point in TASK_POINTS or point == undone]
         rest = [point for point in points(kind) if point not in late]
         draw.shuffle(slots)
         draw.shuffle(rest)
@@ -113,7 +124,9 @@ def plan(seed: int, kinds: Iterable[str] = KINDS) -> Plan:
             slot = next(slot for slot in slots if not faults[slot] and (
                 point not in late or slot[1] == 'in-the-background'))
             faults[slot].append(Fault(
-                point, draw.randint(1, _passages(point, kind)),
+                point, _UNDO + draw.randrange(len(_KINDS[kind].undo))
+                if point == undone
+                else draw.randint(1, _passages(point, kind)),
                 draw.choice(actions)))
         for place, point in enumerate(api_points(kind)):
             # The API's points are passed once a request.
@@ -122,9 +135,11 @@ def plan(seed: int, kinds: Iterable[str] = KINDS) -> Plan:
                 ACTIONS[(seed + number + place) % len(ACTIONS)]))
         for (index, pod), armed in faults.items():
             if armed:
-                rounds[index].append(Ask(
-                    kind, pod, tuple(armed), draw.choice(('power', 'boot'))
-                    if draw.randrange(_RACES) == 0 else None))
+                rival = (draw.choice(('power', 'boot'))
+                         if draw.randrange(_RACES) == 0 else None)
+                if any(fault.point == undone for fault in armed):
+                    rival = DELETE
+                rounds[index].append(Ask(kind, pod, tuple(armed), rival))
     for asked in rounds:
         draw.shuffle(asked)
     return Plan(conductors, tuple(map(tuple, rounds)))
@@ -138,7 +153,8 @@ def missed(ask: Ask, subject: str, armed: Iterable[str]) -> Ask | None:
     left = {point for point, of, *_ in (one.split('.') for one in armed)
             if of == subject}
     faults = tuple(fault for fault in ask.faults if fault.point in left)
-    return (dataclasses.replace(ask, faults=faults, rival=None)
+    rival = ask.rival if ask.rival == DELETE else None
+    return (dataclasses.replace(ask, faults=faults, rival=rival)
             if faults else None)
 
 

@@ -39,11 +39,17 @@ class _Database(testscenarios.WithScenarios, testtools.TestCase):
     scenarios = _KINDS
 
     def deploy(self, **more):
+        self.configure(**more)
+        self.start()
+
+    def configure(self, **more):
         self.deployment = self.useFixture(Deployment(
             self, self.kind, conductor={
                 'lease': LEASE, 'poll_interval': 0.5}, **more))
+
+    def start(self, api_config=None):
         self.pod = self.useFixture(Simulator(*POD))
-        self.client = self.deployment.start_api()
+        self.client = self.deployment.start_api(api_config)
         self.conductors = self.deployment.start_conductors(self.client, 2)
         self.client.register(self.pod)
 
@@ -128,7 +134,8 @@ class Frozen(_Database):
     """Whoever froze in a transaction does not keep others away."""
 
     def test_its_locks_are_taken_from_it(self):
-        deployment = self.useFixture(Deployment(self, self.kind))
+        deployment = self.useFixture(Deployment(
+            self, self.kind, broker=False))
         frozen, other = (Database(deployment.database.url)
                          for _ in range(2))
         self.addCleanup(frozen.close)
@@ -154,7 +161,8 @@ class Conflicts(testtools.TestCase):
     """What the server calls a conflict is tried again, and then succeeds."""
 
     def database(self, kind, option, value):
-        deployment = self.useFixture(Deployment(self, kind))
+        deployment = self.useFixture(
+            Deployment(self, kind, broker=False))
         database = Database(sa.engine.make_url(
             deployment.database.url).update_query_dict(
                 {option: value}).render_as_string(hide_password=False))
@@ -222,13 +230,10 @@ class CommitsWithoutAnswer(_Database):
 
     def test_under_load(self):
         seed = self.seeded()
-        self.deploy()
-        for process in (*self.conductors, self.deployment.api):
-            process.kill()
+        self.configure()
         proxy = self.proxy(seed)
         self.deployment.config = self.through(proxy)
-        self.client = self.deployment.start_api()
-        self.deployment.start_conductors(self.client, 2)
+        self.start()
         choice = random.Random(seed)
         fates = (Fate.UNANSWERED, Fate.UNSENT, *8 * (Fate.PASSED,))
         with Load(self, self.client, self.pod, seed) as load:
@@ -241,13 +246,14 @@ class CommitsWithoutAnswer(_Database):
         load.check('succeeded')
 
     def test_of_the_api(self):
-        """Asked once and without a key, a user hears that it was done."""
-        self.deploy()
-        self.deployment.api.kill()
+        """Asked once, with a key or without, a user hears that it was done.
+        """
+        self.configure()
         proxy = self.proxy(0)
-        self.client = self.deployment.start_api(self.through(proxy))
-        for fate in (Fate.UNANSWERED, Fate.UNSENT):
-            name = fate.value
+        self.start(self.through(proxy))
+        for fate, keyed in itertools.product(
+                (Fate.UNANSWERED, Fate.UNSENT), (False, True)):
+            name = f'{fate.value}-{keyed}'
             for number, (path, body) in enumerate((
                     ('nodes', {'name': name, 'properties': PROPERTIES}),
                     (f'nodes/{name}/action', {'Reset': {'Type': 'On'}}),
@@ -256,12 +262,14 @@ class CommitsWithoutAnswer(_Database):
                                       'url': f'https://{name}.invalid'}))):
                 fates = itertools.chain([fate], itertools.repeat(Fate.PASSED))
                 proxy.decide = lambda fates=fates: next(fates)
-                made = self.client.post(f'/v1/{path}', body)
+                headers = ({'Idempotency-Key': f'{name} {path}'} if keyed
+                           else None)
+                made = self.client.post(f'/v1/{path}', body, headers=headers)
                 self.assertIs(Fate.PASSED, next(fates), path)
                 if number < 2:
                     self.client.done(made)
-        self.assertEqual(2, len(self.pod.ledger('compose')))
-        self.assertEqual(2, len(self.client.get('/v1/flavors')['flavors']))
+        self.assertEqual(4, len(self.pod.ledger('compose')))
+        self.assertEqual(4, len(self.client.get('/v1/flavors')['flavors']))
 
     def test_of_an_acquisition(self):
         """Who has an operation and does not know gets it; nobody else."""
@@ -316,7 +324,8 @@ class CommitsWithoutAnswer(_Database):
         self.assertEqual(['scan'], list(journal))
 
     def database(self, proxy):
-        deployment = self.useFixture(Deployment(self, self.kind))
+        deployment = self.useFixture(Deployment(
+            self, self.kind, broker=False))
         database = Database(self.url(deployment, proxy))
         self.addCleanup(database.close)
         return database

@@ -127,6 +127,7 @@ class Matrix(testscenarios.WithScenarios, testtools.TestCase):
         self.nodes: dict[tuple[str, str], str] = {}
         self.coming: dict[tuple[str, str], str] = {}
         self.known: set[str] = set()
+        self.deleted: set[str] = set()
         self.count = self.again = 0
         self.kinds, self.roles = matrix.KINDS, ROLES
         if slow():
@@ -157,6 +158,7 @@ class Matrix(testscenarios.WithScenarios, testtools.TestCase):
         oracle.note(
             self, seed=self.seed, cells=len(matrix.cells(self.kinds)),
             asked_again=self.again, operations=len(self.known),
+            deleted=len(self.deleted),
             **{action: sum(one['action'] == action for one in fired)
                for action in matrix.ACTIONS})
 
@@ -226,7 +228,9 @@ class Matrix(testscenarios.WithScenarios, testtools.TestCase):
             for ask in filter(None, missed):
                 self.again += 1
                 self.arm(ask)
-                self.act(ask.kind, ask.pod, where)
+                name = self.act(ask.kind, ask.pod, where)
+                if ask.rival and name:
+                    self.rival(ask.rival, name)
                 self.give_time(ask)
             self.judge(where)
         self.assertEqual([], self.faults.armed(), f'{where}: not reached')
@@ -261,7 +265,9 @@ class Matrix(testscenarios.WithScenarios, testtools.TestCase):
         self.assertEqual([], [
             operation for uuid, operation in ended.items()
             if operation['state'] != 'succeeded' and uuid not in excused
-            and uuid not in self.known], where)
+            and uuid not in self.known
+            and not (operation['state'] == 'cancelled'
+                     and uuid in self.deleted)], where)
         self.known |= set(ended)
         self.nodes |= self.coming
         self.coming.clear()
@@ -357,6 +363,16 @@ class Matrix(testscenarios.WithScenarios, testtools.TestCase):
 
     def rival(self, kind, name):
         """Somebody else wants something of the same node, just now."""
+        if kind == matrix.DELETE:
+            operation = self.client.accepted[-1]
+            # Before that there is nothing to undo.
+            wait_for('the pod works on it', lambda: any(
+                step['state'] in ('pending', 'done') for step
+                in self.client.get(f'/v1/operations/{operation}')['steps']))
+            answer = self.client.request('DELETE', f'/v1/nodes/{name}')
+            self.assertEqual(202, answer.status_code, answer.text)
+            self.deleted.add(answer.json()['operation']['uuid'])
+            return
         body = {'power': {'Reset': {'Type': 'On'}},
                 'boot': {'Boot': {'Enabled': 'Continuous', 'Target': 'Pxe'}}}
         answer = self.client.request(

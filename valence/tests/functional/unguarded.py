@@ -22,13 +22,13 @@ from valence.drivers.base import NodeHardware
 def without_epochs() -> None:
     """An owner's writes land although somebody else has the operation."""
     def guard(conn: sa.Connection, lease: operations.Lease,
-              **values: Any) -> None:
+              *conditions: Any, **values: Any) -> None:
         values.setdefault('lease_expires_at', utcnow(lease.seconds))
         columns = operations.OPERATIONS.c
         if conn.execute(
                 sa.update(operations.OPERATIONS)
                 .where(columns.uuid == lease.operation_uuid,
-                       columns.state == 'running')
+                       columns.state == 'running', *conditions)
                 .values(**values)).rowcount != 1:
             raise operations.LeaseLost(lease.operation_uuid)
 

@@ -2,6 +2,7 @@
 """Passwords that castellan keeps, by its own mock of a key manager."""
 
 import sys
+import threading
 from unittest import mock
 
 import fixtures
@@ -58,6 +59,33 @@ class KeyManagers(testtools.TestCase):
         error = self.assertRaises(VaultError, read,
                                   self.token(secret_ref='a/nowhere'))
         self.assertIn('does not give secret nowhere', str(error))
+
+    def test_one_that_does_not_answer(self):
+        asked, answer = threading.Event(), threading.Event()
+        self.addCleanup(answer.set)
+
+        def hang(*args):
+            asked.set()
+            answer.wait(60)
+
+        self.useFixture(fixtures.MonkeyPatch(
+            'valence.common.keymanager._MOST_WAITING', 1))
+        read = keymanager.reader(self.conf, self.vault)
+        token = self.token(secret_ref=self.store('p'))
+        get, self.kept.get = self.kept.get, hang
+        self.useFixture(fixtures.MonkeyPatch(
+            'valence.common.keymanager.TIMEOUT', 0.05))
+        error = self.assertRaises(VaultError, read, token)
+        self.assertIn('no answer within', str(error))
+        self.assertTrue(asked.wait(60))
+        # It is not asked more and more.
+        error = self.assertRaises(VaultError, read, token)
+        self.assertIn('without an answer', str(error))
+        self.kept.get = get
+        answer.set()
+        self.useFixture(fixtures.MonkeyPatch(
+            'valence.common.keymanager.TIMEOUT', 60.0))
+        self.assertEqual('p', read(token)['password'])
 
     def test_without_castellan(self):
         with mock.patch.dict(sys.modules, {'castellan': None}):

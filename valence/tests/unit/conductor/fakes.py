@@ -38,6 +38,7 @@ class FakeDriver(base.Driver):
         self.script = {}
         self.systems = {}
         self.power = 'Off'
+        self.boot = ('None', 'Disabled')
         self.unfinished = None
         self.lock = threading.Lock()
 
@@ -86,14 +87,20 @@ class FakeDriver(base.Driver):
         if tag not in self.systems:
             return None
         return base.NodeHardware(handle, tag, self.power, 'OK',
-                                 self.systems[tag], boot_target='None',
-                                 boot_enabled='Disabled',
+                                 self.systems[tag],
+                                 boot_target=self.boot[0],
+                                 boot_enabled=self.boot[1],
                                  unfinished=self.unfinished)
 
     def set_power(self, handle, reset_type):
-        self._call('set_power')
+        self._call('set_power', handle, reset_type)
         self.power = {'On': 'On', 'ForceOff': 'Off'}.get(reset_type,
                                                          self.power)
+        return base.Done()
+
+    def set_boot(self, handle, target, enabled):
+        self._call('set_boot', handle, target, enabled)
+        self.boot = (target, enabled)
         return base.Done()
 
     def attach(self, handle, device_path):
@@ -108,14 +115,14 @@ class FakeDriver(base.Driver):
                                           device_path}))
 
     def detach(self, handle, device_path):
-        result = self._call('detach')
+        result = self._call('detach', handle, device_path)
         tag = handle.resource_path.removeprefix('/s/')
         self.systems[tag] = tuple(
             path for path in self.systems[tag] if path != device_path)
         return result or base.Done()
 
     def release(self, handle):
-        result = self._call('release')
+        result = self._call('release', handle)
         self.systems.pop(handle.resource_path.removeprefix('/s/'), None)
         return result or base.Done()
 

@@ -160,6 +160,7 @@ class Compose(EngineTest):
         pending = base.Pending({'task': 1}, 1000.0)
         self.driver.script = {
             'compose': [lambda spec: pending],
+            'poll': [lambda given: pending],
             'cancel': [base.Unsupported('cannot')]}
         _node, operation = self.compose()
         engine = self.engine()
@@ -168,12 +169,14 @@ class Compose(EngineTest):
             models.Operation, operation)['not_before'])
         with self.database.write() as conn:
             conn.execute(sa.update(operations.OPERATIONS).values(
-                deadline_at=utcnow(-1), not_before=None))
+                deadline_at=utcnow(-operations.UNDO_GRACE - 1),
+                not_before=None))
         engine.ring(operation)
         ended = self.ended(operation)
         self.assertEqual('timeout', ended['error_code'])
         self.assertIn('still works on compose', ended['error'])
-        self.assertEqual(['compose', 'cancel'], self.driver.calls)
+        self.assertEqual(['compose', 'cancel', 'poll'], self.driver.calls)
+        self.assertEqual(1, len(self.claims()))
 
     def test_an_overdue_operation_ends(self):
         _node, operation = self.compose()
@@ -303,10 +306,26 @@ class Unknown(EngineTest):
 
     def test_left_to_a_newer_conductor(self):
         self.engine().ring(self.operation)
-        self.until('it is put off', lambda: self.row(
-            models.Operation, self.operation)['not_before'])
+        waiting = self.until('it is put off', lambda: (
+            row := self.row(models.Operation, self.operation)
+            )['not_before'] and row)
+        self.assertEqual(
+            ('running', 'unknown_kind', True),
+            (waiting['state'], waiting['error_code'],
+             'of the future' in waiting['error']))
         self.change(kind='compose', not_before=None)
-        self.assertEqual('succeeded', self.ended(self.operation)['state'])
+        ended = self.ended(self.operation)
+        self.assertEqual(('succeeded', None, None), (
+            ended['state'], ended['error_code'], ended['error']))
+
+    def test_an_undo_keeps_its_reason(self):
+        self.change(undoing=True, error_code='cancelled', error='on request')
+        self.engine().ring(self.operation)
+        waiting = self.until('it is put off', lambda: (
+            row := self.row(models.Operation, self.operation)
+            )['not_before'] and row)
+        self.assertEqual(('cancelled', 'on request'), (
+            waiting['error_code'], waiting['error']))
 
     def test_not_for_ever(self):
         self.change(deadline_at=utcnow(-1))
@@ -355,6 +374,15 @@ class Faults(EngineTest):
         ended = self.end(operation)
         self.assertEqual(('succeeded', 2), (ended['state'], ended['faults']))
         self.assertEqual(1, self.driver.count('compose'))
+
+    def test_an_undo_that_meets_one_keeps_its_reason(self):
+        """Found by the matrix, seed 1: it was no longer cancelled."""
+        self.break_('compose', 'fail', times=1)
+        _, operation = self.compose()
+        self.database.run(requests.cancel, REQUESTER, operation)
+        ended = self.end(operation)
+        self.assertEqual(('cancelled', 'cancelled', 1), (
+            ended['state'], ended['error_code'], self.count - 1))
 
     def test_many_are_said_and_what_was_done_is_undone(self):
         self.break_('compose', 'finish')
@@ -521,8 +549,16 @@ class Power(EngineTest):
         self.assertEqual('ambiguous', ended['error_code'])
         self.assertEqual(1, self.driver.count('set_power'))
         row = self.row(models.Node, self.node)
-        self.assertEqual(('active', None), (row['state'],
-                                            row['operation_uuid']))
+        self.assertEqual(('error', None), (row['state'],
+                                           row['operation_uuid']))
+        self.assertIn('power (ForceRestart) may have taken effect',
+                      row['state_reason'])
+        self.assertEqual(1, len(self.claims()))
+
+    def test_a_restart_that_was_not_sent_is_sent_again(self):
+        self.driver.script['set_power'] = [base.Unreachable('away')]
+        self.assertEqual('succeeded', self.power('ForceRestart')['state'])
+        self.assertEqual(2, self.driver.count('set_power'))
 
     def test_hardware_that_is_gone(self):
         self.driver.systems.clear()
@@ -612,7 +648,7 @@ class Devices(EngineTest):
                          self.ask(requests.detach, '/n/1')['error_code'])
         self.assertIn('/n/1', self.claims())
 
-    def gone_then_broken(self):
+    def gone_then_broken(self, *args):
         tag, = self.driver.systems
         self.driver.systems[tag] = tuple(
             path for path in self.joined() if path != '/n/1')
@@ -629,7 +665,7 @@ class Devices(EngineTest):
     def test_a_fault_while_a_detach_is_polled_does_not_keep_the_claim(self):
         self.ask(requests.attach, '/n/1')
         self.driver.script['detach'] = [
-            lambda: base.Pending({'task': 1}, 0.01)]
+            lambda *args: base.Pending({'task': 1}, 0.01)]
         self.driver.script['poll'] = [TypeError('a bug')]
         self.assertEqual('succeeded',
                          self.ask(requests.detach, '/n/1')['state'])
