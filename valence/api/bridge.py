@@ -66,6 +66,13 @@ class Bridge:
                 done.set_result(None)
 
     async def __rsgi__(self, scope: Any, protocol: Any) -> None:
+        try:
+            await self._serve(scope, protocol)
+        except asyncio.CancelledError:
+            # The process ends.
+            return
+
+    async def _serve(self, scope: Any, protocol: Any) -> None:
         self._end_answered()
         environ = _environ(scope)
         length = environ.get('CONTENT_LENGTH')
@@ -90,7 +97,7 @@ class Bridge:
             # The application refuses it by its length.
             return io.BytesIO(), 0
         parts: list[bytes] = []
-        size = 0
+        size = ends = 0
         try:
             async with asyncio.timeout(self._timeout):
                 async for part in protocol:
@@ -99,15 +106,21 @@ class Bridge:
                     size += len(part)
                     self._held += len(part)
                     parts.append(part)
+                    ends += not part
                     if size > self._max_body:
                         break
-        except (TimeoutError, MemoryError) as error:
+            # A body ends with an empty part. The server has one more for
+            # what it cannot read: a malformed chunk, a client that hung up
+            # (and trailers, which are refused with them).
+            if ends > 1:
+                raise EOFError
+        except BaseException as error:
             self._held -= size
+            if not isinstance(error, Exception):
+                raise
+            if not isinstance(error, (TimeoutError, MemoryError)):
+                error = EOFError(str(error))
             return _Missing(error), 0
-        except Exception:
-            # The client is gone.
-            self._held -= size
-            return io.BytesIO(), 0
         return io.BytesIO(b''.join(parts)), size
 
     def _work(self) -> None:

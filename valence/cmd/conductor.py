@@ -3,11 +3,10 @@
 
 from collections.abc import Sequence
 
-from oslo_service import service
+from oslo_config import cfg
 
 from valence.cmd import common
-from valence.conductor import connection
-from valence.conductor.service import ConductorService
+from valence.conductor import workers
 
 PROG = 'valence-conductor'
 
@@ -16,14 +15,30 @@ PROG = 'valence-conductor'
 def main(argv: Sequence[str]) -> int:
     conf = common.configure(argv, PROG)
     # What cannot work is said here, once, rather than by every worker.
-    common.check_database(conf)
-    try:
-        connection.Drivers(conf.drivers.enabled_drivers)
-    except connection.DriverNotLoaded as error:
-        raise common.CannotStart(str(error)) from error
+    check(conf)
     common.log_startup(conf, PROG)
-    launcher = service.launch(conf, ConductorService(conf),
-                              workers=conf.conductor.workers,
-                              restart_method='mutate')
-    launcher.wait()
+
+    def refusal() -> str | None:
+        return _refusal(argv)
+
+    workers.launch(conf, refusal).wait()
     return 0
+
+
+def check(conf: cfg.ConfigOpts) -> None:
+    """:raises Exception: for which common.sentence() has a sentence"""
+    common.check_conductor(conf)
+    common.check_bus(conf)
+    common.check_database(conf)
+
+
+def _refusal(argv: Sequence[str]) -> str | None:
+    """Why a conductor would not start with the files as they are now."""
+    # Read apart, so that what is in use stays as it is.
+    conf = cfg.ConfigOpts()
+    try:
+        common.read(conf, argv, PROG)
+        check(conf)
+    except Exception as error:
+        return common.sentence(error) or repr(error)
+    return None

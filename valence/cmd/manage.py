@@ -9,10 +9,12 @@ from oslo_config import cfg
 
 from valence.cmd import common
 from valence.common import vault
-from valence.db import credentials, migration, operations
+from valence.db import credentials, idempotency, migration, operations
 from valence.db.engine import Database
 
 PROG = 'valence-manage'
+
+_MOST_DAYS = 36500
 
 
 def _db_upgrade(conf: cfg.ConfigOpts) -> None:
@@ -33,9 +35,15 @@ def _db_version(conf: cfg.ConfigOpts) -> None:
 
 def _db_purge(conf: cfg.ConfigOpts) -> None:
     """forget finished operations that ended a while ago"""
+    if not 0 <= conf.command.days <= _MOST_DAYS:
+        raise common.CannotStart(f'--days has to be from 0 to {_MOST_DAYS}, '
+                                 f'and is {conf.command.days:g}')
     kept, total = Database.from_conf(conf), 0
-    while count := kept.run(operations.purge, conf.command.days * 86400.0):
+    age = conf.command.days * 86400.0
+    while count := kept.run(operations.purge, age):
         total += count
+    while kept.run(idempotency.purge, age):
+        pass
     print(f'{total} finished operation(s) forgotten')
 
 

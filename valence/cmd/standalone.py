@@ -5,24 +5,34 @@ For a laptop, a demonstration, or one rack. The doorbell is a function call;
 everything else is the same code as in the separate services.
 """
 
+import asyncio
 import logging
 import signal
-import threading
 from collections.abc import Sequence
 from typing import Any
 
-from cheroot import wsgi
+from granian.constants import Interfaces
+from granian.log import LogLevels
+from granian.server.embed import Server
 
 from valence.api import service as api_service
+from valence.api.bridge import Bridge
 from valence.cmd import common
-from valence.cmd.api import check_api
-from valence.conductor import connection
+from valence.cmd.api import check_api, http_options
 from valence.conductor.service import Conductor
 from valence.db.engine import Database
 
 LOG = logging.getLogger(__name__)
 
 PROG = 'valence-standalone'
+
+#: Seconds that requests under way have when the process is told to stop.
+_PATIENCE = 10
+
+#: The server's messages go where all others go, and nothing that is set up
+#: already is set up anew.
+_LOGGING = {'incremental': True, 'formatters': {}, 'handlers': {},
+            'loggers': {}}
 
 
 @common.command(PROG)
@@ -31,35 +41,45 @@ def main(argv: Sequence[str]) -> int:
     common.check_database(conf)
     check_api(conf)
     kept = Database.from_conf(conf)
-    try:
-        conductor = Conductor(conf, kept)
-    except connection.DriverNotLoaded as error:
-        raise common.CannotStart(str(error)) from error
-    server = wsgi.Server(
-        (str(conf.api.bind_host), conf.api.bind_port),
+    conductor = Conductor(conf, kept)
+    application = Bridge(
         api_service.build(conf, kept, conductor.ring),
-        numthreads=conf.api.threads, server_name=PROG, shutdown_timeout=10,
-        # The default of 5 resets connections when many come at once.
-        request_queue_size=1024)
-    # The default of 10 resets the connections of the eleventh client.
-    server.keep_alive_conn_limit = 1000
-    server.prepare()
+        threads=conf.api.threads, max_body=conf.api.max_body_bytes,
+        timeout=conf.api.body_timeout)
     common.log_startup(conf, PROG)
+    signal.signal(signal.SIGHUP, lambda *_: LOG.warning(
+        'SIGHUP is ignored; to read the configuration again, start anew'))
     conductor.start()
-    _serve(server)
-    conductor.stop()
-    kept.close()
+    try:
+        asyncio.run(_serve(conf, application))
+    finally:
+        conductor.stop()
+        kept.close()
     return 0
 
 
-def _serve(server: Any) -> None:
+async def _serve(conf: Any, application: Bridge) -> None:
     """Answer until SIGTERM or SIGINT; then end the requests under way."""
-    stop = threading.Event()
+    server = Server(
+        application, address=str(conf.api.bind_host),
+        port=conf.api.bind_port, interface=Interfaces.RSGI, backlog=1024,
+        log_level=LogLevels.error, log_dictconfig=_LOGGING,
+        **http_options(conf))
+    server.on_startup(lambda: LOG.info(
+        'listening on %s port %d', conf.api.bind_host, conf.api.bind_port))
+    loop = asyncio.get_running_loop()
+    serving = loop.create_task(server.serve())
+
+    def stop() -> None:
+        server.stop()
+        loop.call_later(_PATIENCE, serving.cancel)
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    thread = threading.Thread(target=server.serve, name='http')
-    thread.start()
-    LOG.info('listening on %s port %d', *server.bind_addr[:2])
-    stop.wait()
-    server.stop()
-    thread.join()
+        loop.add_signal_handler(number, stop)
+    await asyncio.wait((serving,))
+    if serving.cancelled():
+        LOG.warning('requests under way are given up')
+    else:
+        serving.result()
+    if not server.interrupt_signal:
+        raise common.CannotStart('the HTTP server has ended by itself')

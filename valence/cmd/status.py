@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """valence-status: is this installation fit to run this Valence?"""
 
-import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -83,8 +82,9 @@ class Checks(upgradecheck.UpgradeCommands):
 def main(argv: Sequence[str]) -> int:
     conf = cfg.CONF
     opts.register(conf)
-    if '--version' in argv:
-        print(version.string())
-        return 0
-    sys.argv = [PROG, *argv]
-    return int(upgradecheck.main(conf, 'valence', Checks()))
+    upgradecheck.register_cli_options(conf, Checks())
+    with common.names('the configuration', '--config-file'):
+        conf(list(argv), project='valence', prog=PROG,
+             version=version.string())
+    common.check_values(conf)
+    return int(upgradecheck.run(conf))

@@ -7,6 +7,7 @@ waited for: rings are sent by one background thread, and dropped where the
 broker is away.
 """
 
+import importlib.metadata
 import logging
 import queue
 import ssl
@@ -18,6 +19,7 @@ from kombu.connection import Connection
 from oslo_config import cfg
 from oslo_context import context as oslo_context
 
+from valence.common import context as request_context
 from valence.conf import opts
 
 LOG = logging.getLogger(__name__)
@@ -39,6 +41,37 @@ def transport(conf: cfg.ConfigOpts) -> Any:
     opts.set_defaults()
     oslo_messaging.set_transport_defaults(control_exchange='valence')
     return oslo_messaging.get_rpc_transport(conf, allowed_remote_exmods=[])
+
+
+def check(conf: cfg.ConfigOpts) -> None:
+    """Be sure that ``transport_url`` names a bus that is known.
+
+    Registers the options of RabbitMQ, so that their values can be read.
+
+    :raises ValueError: it does not, with a sentence for the operator
+    """
+    cure = '; write [DEFAULT] transport_url as rabbit://USER:PASSWORD@HOST/'
+    oslo_messaging.set_transport_defaults(control_exchange='valence')
+    try:
+        url = oslo_messaging.TransportURL.parse(conf)
+    except (oslo_messaging.InvalidTransportURL, ValueError) as error:
+        # Its own words may have the password in them.
+        raise ValueError('transport_url is no URL of a message bus'
+                         + cure) from error
+    kind = url.transport.partition('+')[0]
+    drivers = importlib.metadata.entry_points(
+        group='oslo.messaging.drivers', name=kind)
+    if not drivers:
+        raise ValueError(f'transport_url begins with {kind}:, and no '
+                         f'message bus is known by that name{cure}')
+    try:
+        for driver in drivers:
+            driver.load()
+    except ImportError as error:
+        raise ValueError(f'transport_url begins with {kind}:, and what '
+                         f'speaks to it is not installed ({error}){cure}'
+                         ) from error
+    _register_rabbit(conf)
 
 
 def look_for_broker(conf: cfg.ConfigOpts, patience: float = 2.0) -> None:
@@ -69,10 +102,7 @@ def look_for_broker(conf: cfg.ConfigOpts, patience: float = 2.0) -> None:
 
 def _tls(conf: cfg.ConfigOpts) -> dict[str, Any] | bool:
     """As [oslo_messaging_rabbit] says."""
-    from oslo_messaging._drivers import impl_rabbit
-
-    # What the driver does with its first connection, which may be later.
-    conf.register_opts(impl_rabbit.rabbit_opts, 'oslo_messaging_rabbit')
+    _register_rabbit(conf)
     group = conf.oslo_messaging_rabbit
     if not group.ssl:
         return False
@@ -81,6 +111,13 @@ def _tls(conf: cfg.ConfigOpts) -> dict[str, Any] | bool:
     return {'cert_reqs': ssl.CERT_REQUIRED if group.ssl_ca_file
             else ssl.CERT_NONE,
             **{name: path for name, path in files.items() if path}}
+
+
+def _register_rabbit(conf: cfg.ConfigOpts) -> None:
+    """What the driver does with its first connection, which may be later."""
+    from oslo_messaging._drivers import impl_rabbit
+
+    conf.register_opts(impl_rabbit.rabbit_opts, 'oslo_messaging_rabbit')
 
 
 class Serializer(oslo_messaging.NoOpSerializer):
@@ -102,7 +139,7 @@ class Doorbell:
 
     def __init__(self, conf: cfg.ConfigOpts) -> None:
         self._conf = conf
-        self._waiting: queue.Queue[tuple[str, dict[str, Any]] | None] = (
+        self._waiting: queue.Queue[tuple[str, Any] | None] = (
             queue.Queue(_MOST_WAITING))
         self._thread = threading.Thread(
             target=self._send, name='doorbell', daemon=True)
@@ -110,10 +147,9 @@ class Doorbell:
 
     def ring(self, operation_uuid: str) -> None:
         """Say that an operation waits. Never blocks, never raises."""
-        current = oslo_context.get_current()
-        context = current.to_dict() if current else {}
         try:
-            self._waiting.put_nowait((operation_uuid, context))
+            self._waiting.put_nowait((operation_uuid,
+                                      oslo_context.get_current()))
         except queue.Full:
             LOG.warning('the message broker is away; a conductor finds '
                         'operation %s by its poll', operation_uuid)
@@ -129,12 +165,14 @@ class Doorbell:
             if item is None:
                 break
             uuid, context = item
-            try:
-                client = client or self._client()
-                self._cast(client, context, uuid)
-            except Exception as error:
-                LOG.warning('cannot ring for operation %s (%s); a conductor '
-                            'finds it by its poll', uuid, error)
+            with request_context.of(context):
+                try:
+                    client = client or self._client()
+                    self._cast(client, context.to_dict() if context else {},
+                               uuid)
+                except Exception as error:
+                    LOG.warning('cannot ring for operation %s (%s); a '
+                                'conductor finds it by its poll', uuid, error)
 
     @staticmethod
     def _cast(client: Any, context: dict[str, Any], uuid: str) -> None:

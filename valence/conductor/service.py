@@ -9,6 +9,7 @@ a socket or a thread is made in ``start()``, after the fork.
 
 import gc
 import logging
+import math
 import os
 import threading
 import uuid as uuid_module
@@ -34,6 +35,15 @@ _FORGET_AFTER = 86400.0
 
 #: Seconds that the end of the RPC server is waited for.
 _RPC_PATIENCE = 10.0
+
+#: Seconds for what follows the drain: to log out of the pod managers, and
+#: to say goodbye in the database.
+_GOODBYE = 10.0
+
+
+def patience(conf: cfg.ConfigOpts) -> int:
+    """Seconds after which a stopping conductor may be cut off."""
+    return math.ceil(_RPC_PATIENCE + conf.conductor.drain_timeout + _GOODBYE)
 
 
 def limits(conf: cfg.ConfigOpts) -> base.Limits:

@@ -55,16 +55,16 @@ OPTS = [
              'X-Project-Id and X-Roles of any client. For tests.'),
     cfg.FloatOpt(
         'header_timeout', default=10.0, min=0.1, max=600.0,
-        help='Seconds within which valence-api wants the headers of a '
-             'request.'),
+        help='Seconds within which the headers of a request have to '
+             'arrive.'),
     cfg.FloatOpt(
         'body_timeout', default=30.0, min=0.1, max=600.0,
-        help='Seconds within which valence-api wants the body of a request. '
-             'No thread is held while it arrives.'),
+        help='Seconds within which the body of a request has to arrive. No '
+             'thread is held meanwhile.'),
     cfg.IntOpt(
         'max_connections', default=1024, min=1,
-        help='Number of connections that each worker of valence-api serves '
-             'at a time; more of them wait.'),
+        help='Number of connections that each worker, or '
+             'valence-standalone, serves at a time; more of them wait.'),
     cfg.IntOpt(
         'max_body_bytes', default=1024 * 1024, min=1024,
         help='Size in bytes of the largest request body that is read.'),

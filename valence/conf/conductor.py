@@ -29,7 +29,10 @@ OPTS = (
     cfg.FloatOpt(
         'drain_timeout', default=60.0, min=0.0, max=3600.0,
         help='Seconds that a stopping conductor waits for its operations '
-             'to reach a safe point.'),
+             'to reach a safe point. The process has 20 s more to say '
+             'goodbye, unless graceful_shutdown_timeout is set; what '
+             'supervises it, such as TimeoutStopSec of systemd, has to '
+             'grant as much.'),
     cfg.FloatOpt(
         'alive_timeout', default=30.0, min=1.0, max=3600.0,
         help='A conductor whose last heartbeat is older than this many '

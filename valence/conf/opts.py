@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from oslo_config import cfg
-from oslo_db import options as db_options
 from oslo_log import log
 
 from valence.common import audit as audit_log
@@ -19,6 +18,7 @@ from valence.conf import (
     audit,
     base,
     conductor,
+    database,
     drivers,
     pod_managers,
     quota,
@@ -26,8 +26,8 @@ from valence.conf import (
     upgrade_levels,
 )
 
-_MODULES = (base, api, audit, conductor, drivers, pod_managers, quota, secrets,
-            upgrade_levels)
+_MODULES = (base, api, audit, conductor, database, drivers, pod_managers,
+            quota, secrets, upgrade_levels)
 
 
 def list_opts() -> list[tuple[str, list[Any]]]:
@@ -57,13 +57,6 @@ def register(conf: cfg.ConfigOpts) -> None:
     """Make all options known to ``conf``; reads nothing yet."""
     for module in _MODULES:
         module.register(conf)
-    conf.register_opts(db_options.database_opts, 'database')
-    conf.set_default('connection', 'sqlite:///$state_path/valence.sqlite',
-                     'database')
-    # The library's 5 + 50 connections a worker can meet MariaDB's error
-    # 1040; threads rather wait for one of a few.
-    conf.set_default('max_pool_size', 8, 'database')
-    conf.set_default('max_overflow', 8, 'database')
 
 
 def parse(conf: cfg.ConfigOpts, argv: Sequence[str], *, prog: str,
@@ -71,6 +64,21 @@ def parse(conf: cfg.ConfigOpts, argv: Sequence[str], *, prog: str,
     """Register, read the command line and the files, set up logging.
 
     May be called again, as in a worker that was forked.
+
+    :raises cfg.Error: there is no such file, option or value
+    :raises OSError: a file cannot be read, or a log not be written
+    :raises UnicodeError: a file is not UTF-8
+    :raises oslo_log.log.LogConfigError: by log_config_append
+    """
+    read(conf, argv, prog=prog, version=version, files=files)
+    set_up_logging(conf)
+
+
+def read(conf: cfg.ConfigOpts, argv: Sequence[str], *, prog: str,
+         version: str, files: Sequence[str] | None = None) -> None:
+    """Register, read the command line and the files, and no more.
+
+    :raises: as parse()
     """
     conf.reset()
     log.register_options(conf)
@@ -81,5 +89,12 @@ def parse(conf: cfg.ConfigOpts, argv: Sequence[str], *, prog: str,
     conf.set_default('use_stderr', True)
     conf(list(argv), project='valence', prog=prog, version=version,
          default_config_files=list(files) if files is not None else None)
+
+
+def set_up_logging(conf: cfg.ConfigOpts) -> None:
+    """Log as ``conf`` says; also to be called when it says otherwise.
+
+    :raises: as parse()
+    """
     log.setup(conf, 'valence')
     audit_log.enable(conf.audit.enabled)

@@ -8,10 +8,12 @@ loopback. A test that needs one that is not there skips, visibly; with
 and dropped here.
 """
 
+import atexit
 import os
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 import uuid
 
@@ -27,6 +29,11 @@ POSTGRESQL = os.environ.get('VALENCE_TEST_POSTGRESQL_URL',
                             'postgresql+psycopg://postgres@127.0.0.1:5432/'
                             'postgres')
 
+#: What others have captured or published, for tests to read; no part of
+#: Valence, so a clone may be without it.
+DATA = os.environ.get('VALENCE_TEST_DATA') or os.path.abspath(os.path.join(
+    os.path.dirname(__file__), *['..'] * 3, '..', 'shared', 'data'))
+
 _SERVERS = {'mysql': MYSQL, 'postgresql': POSTGRESQL}
 
 #: Everything that the same test can run on.
@@ -38,6 +45,30 @@ def missing(test: testtools.TestCase, what: str) -> None:
     if os.environ.get('CI', '').lower() == 'true':
         raise AssertionError(f'{what} is missing, and CI is true')
     test.skipTest(f'{what} is not at hand')
+
+
+def program(test: testtools.TestCase, name: str) -> str:
+    """The path of a program that the requirements of the tests bring."""
+    found = shutil.which(name, path=os.pathsep.join((
+        os.path.dirname(sys.executable), os.environ.get('PATH', ''))))
+    if found is None:
+        missing(test, name)
+        raise AssertionError('not reached')
+    return found
+
+
+def data(test: testtools.TestCase, *parts: str) -> str:
+    """The path of something in :data:`DATA`.
+
+    Without the whole directory the test is skipped, wherever it runs.
+    """
+    if not os.path.isdir(DATA):
+        test.skipTest(f'there is no {DATA}; VALENCE_TEST_DATA says where '
+                      'captured answers are')
+    path = os.path.join(DATA, *parts)
+    if not os.path.exists(path):
+        missing(test, path)
+    return path
 
 
 def require(test: testtools.TestCase, kind: str) -> None:
@@ -100,23 +131,60 @@ class TemporaryVhost(fixtures.Fixture):
         self.url = RABBITMQ
         if shutil.which('rabbitmqctl') is None:
             return
-        url = sa.engine.make_url(RABBITMQ)
-        name = f'valence-test-{uuid.uuid4().hex[:12]}'
         try:
-            _rabbitmqctl('add_vhost', name)
+            name = _vhosts.take()
         except subprocess.CalledProcessError:
             if os.geteuid() == 0:
                 # In a vhost that it shares, a test hears others' messages.
                 raise
             return
-        self.addCleanup(_rabbitmqctl, 'delete_vhost', name)
-        _rabbitmqctl('set_permissions', '-p', name, url.username or 'guest',
-                     '.*', '.*', '.*')
-        self.url = url.set(database=name).render_as_string(
-            hide_password=False)
+        self.addCleanup(_vhosts.used.append, name)
+        self.url = sa.engine.make_url(RABBITMQ).set(
+            database=name).render_as_string(hide_password=False)
 
 
-def _rabbitmqctl(*arguments: str) -> None:
+class _Vhosts:
+    """Vhosts that are made and dropped some at a time.
+
+    Each call of ``rabbitmqctl`` takes a second.
+    """
+
+    def __init__(self) -> None:
+        self._free: list[str] = []
+        #: Those whose tests have ended.
+        self.used: list[str] = []
+
+    def take(self) -> str:
+        """The name of an empty vhost."""
+        if not self._free:
+            self._drop()
+            names = [f'valence-test-{uuid.uuid4().hex[:12]}'
+                     for _ in range(4)]
+            user = sa.engine.make_url(RABBITMQ).username or 'guest'
+            _for_each(names, 'rabbit_vhost:add(V, <<"test">>), '
+                      'rabbit_auth_backend_internal:set_permissions('
+                      f'<<"{user}">>, V, <<".*">>, <<".*">>, <<".*">>, '
+                      '<<"test">>)')
+            self._free = names
+            atexit.unregister(self._drop)
+            atexit.register(self._drop)
+        return self._free.pop()
+
+    def _drop(self) -> None:
+        names = self.used + self._free
+        if names:
+            _for_each(names, 'rabbit_vhost:delete(V, <<"test">>)')
+        self.used, self._free = [], []
+
+
+_vhosts = _Vhosts()
+
+
+def _for_each(names: list[str], expressions: str) -> None:
+    """Evaluate Erlang in the broker, with V as each of the names."""
+    every = ', '.join(f'<<"{name}">>' for name in names)
     with tempfile.TemporaryFile() as output:
-        subprocess.run(['rabbitmqctl', '-q', *arguments], check=True,
-                       stdout=output, stderr=output, timeout=300)
+        subprocess.run(
+            ['rabbitmqctl', '-q', 'eval',
+             f'[begin {expressions} end || V <- [{every}]].'], check=True,
+            stdout=output, stderr=output, timeout=300)

@@ -3,14 +3,17 @@
 
 import datetime
 import threading
+import time
 
 import sqlalchemy as sa
 import testscenarios
 import testtools
+from oslo_config import cfg
 
 from valence import requests
 from valence.common import errors
 from valence.conductor import comparison
+from valence.conf import database as options
 from valence.db import (
     drift,
     inventory,
@@ -55,12 +58,12 @@ class _OnEachDatabase(testscenarios.WithScenarios, testtools.TestCase):
         with self.database.read() as conn:
             return conn.scalar(sa.select(models.PodManager.id))
 
-    def scan(self, rows, scan=1, complete=True):
+    def scan(self, rows, scan=1, complete=True, **more):
         with self.database.read() as conn:
             pod = conn.execute(sa.select(models.PodManager.id,
                                          models.PodManager.uuid)).one()
         return self.database.run(inventory.write, 'devices', pod.id,
-                                 pod.uuid, rows, complete, scan)
+                                 pod.uuid, rows, complete, scan, **more)
 
     def rows(self, query):
         with self.database.read() as conn:
@@ -98,6 +101,32 @@ class Schema(_OnEachDatabase):
         here = datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
         self.assertLess(abs((now - here).total_seconds()), PATIENCE)
         self.assertAlmostEqual(90.5, (later - now).total_seconds(), 1)
+
+
+class Options(testtools.TestCase):
+
+    def test_the_sql_mode_is_as_configured(self):
+        backends.require(self, 'mysql')
+        url = self.useFixture(backends.TemporaryDatabase('mysql')).url
+
+        def mode(**values):
+            conf = cfg.ConfigOpts()
+            options.register(conf)
+            conf([])
+            for name, value in {'connection': url, **values}.items():
+                conf.set_override(name, value, options.GROUP)
+            database = Database.from_conf(conf)
+            self.addCleanup(database.close)
+            with database.read() as conn:
+                return conn.scalar(sa.text('SELECT @@SESSION.sql_mode')), (
+                    conn.scalar(sa.text('SELECT @@GLOBAL.sql_mode')))
+
+        session, _ = mode()
+        self.assertIn('TRADITIONAL', session)
+        session, _ = mode(mysql_sql_mode='ANSI,STRICT_ALL_TABLES')
+        self.assertIn('ANSI', session)
+        session, of_server = mode(mysql_sql_mode='')
+        self.assertEqual(of_server, session)
 
 
 class Leases(_OnEachDatabase):
@@ -143,6 +172,15 @@ class Leases(_OnEachDatabase):
         self.database.run(operations.finish, new, 'succeeded')
         self.assertRaises(operations.LeaseLost, self.database.run,
                           operations.finish, new, 'failed')
+
+    def test_a_lease_that_was_given_back_is_not_renewed(self):
+        uuid = self.operation()
+        lease = self.acquire(uuid)
+        self.database.run(operations.park, lease, 0.0)
+        # As by the thread that keeps all leases of a process.
+        self.assertRaises(operations.LeaseLost, self.database.run,
+                          operations.renew, lease)
+        self.assertEqual([uuid], self._due())
 
     def test_due(self):
         uuid = self.operation()
@@ -224,6 +262,89 @@ class Scans(_OnEachDatabase):
             counts = self.scan(rows[5:], scan)
             self.assertEqual(0, counts.removed)
         self.assertEqual(5, counts.kept)
+
+    def test_of_few_one_is_believed(self):
+        self.pod()
+        fixed = [device(number, pooled=False) for number in range(10, 18)]
+        rows = [device(number) for number in range(3)]
+        self.scan([*rows, *fixed], 1)
+        self.assertFalse(self.scan([*rows[1:], *fixed], 2).doubted)
+        self.assertEqual(1, self.scan([*rows[1:], *fixed], 3).removed)
+        # What belongs to servers does not hide it.
+        for scan in (4, 5):
+            counts = self.scan(fixed, scan)
+            self.assertEqual((True, 0), (counts.doubted, counts.removed))
+        self.assertEqual(2, self.scan(fixed, 6, trusted=True).removed)
+
+    def test_newer_states_stay(self):
+        self.pod()
+        self.scan([device(number, state='used') for number in range(3)])
+        with self.database.read() as conn:
+            began = conn.scalar(sa.select(utcnow()))
+        if self.kind == 'sqlite':
+            time.sleep(0.002)       # its clock has no more than milliseconds
+        self.database.run(inventory.set_device_states, self.pod_id(),
+                          ['/d/0'], 'free')
+        seen = [device(0, state='used', name='renamed'),
+                device(1, state='free'), device(2, state='free')]
+        self.scan(seen, began=began, moving={'/d/1'})
+        states = sa.select(DEVICES.c.name, DEVICES.c.state).order_by(
+            DEVICES.c.resource_path)
+        self.assertEqual([('renamed', 'free'), ('d1', 'used'),
+                          ('d2', 'free')], self.rows(states))
+        # The next scan is newer.
+        with self.database.read() as conn:
+            began = conn.scalar(sa.select(utcnow()))
+        self.scan(seen, began=began)
+        self.assertEqual([('renamed', 'used'), ('d1', 'free'),
+                          ('d2', 'free')], self.rows(states))
+
+    def test_written_between_read_and_write(self):
+        """Another transaction is faster, while this one is under way."""
+        if self.kind == 'sqlite':
+            self.skipTest('it has one writer')
+        self.pod()
+        self.scan([device(1, state='used')])
+        pod, done = self.pod_id(), []
+
+        @sa.event.listens_for(self.database.engine, 'before_cursor_execute')
+        def be_faster(conn, cursor, statement, *rest):
+            if statement.startswith('UPDATE devices') and not done:
+                done.append(statement)
+                self.database.run(inventory.set_device_states, pod,
+                                  ['/d/1'], 'free')
+
+        self.scan([device(1, state='used', name='renamed')], 2)
+        self.assertEqual(1, len(done))
+        self.assertEqual([('free',)], self.rows(sa.select(DEVICES.c.state)))
+
+    def test_the_end_of_a_sync(self):
+        uuid = self.pod()
+        operation = self.database.run(requests.sync, REQUESTER, uuid)
+        columns = pod_managers.POD_MANAGERS.c
+
+        def end(change=None, due=0.0):
+            with self.database.write() as conn:
+                conn.execute(sa.update(models.PodManager).values(
+                    operation_uuid=operation, status='unknown',
+                    next_sync_at=None if due is None else utcnow(due)))
+                row = conn.execute(sa.select(
+                    models.PodManager.__table__)).mappings().one()
+            if change is not None:
+                self.database.run(pod_managers.update, uuid, change)
+            written = self.database.run(
+                pod_managers.end_sync, row, operation, 300.0,
+                status='online')
+            return (written, *self.rows(sa.select(
+                columns.status, columns.next_sync_at <= utcnow(),
+                columns.operation_uuid))[0])
+
+        self.assertEqual((True, 'online', False, None), end())
+        self.assertEqual((True, 'online', False, None), end(due=None))
+        self.assertEqual((True, 'online', True, None),
+                         end({'draining': True}, due=99.0))
+        self.assertEqual((False, 'unknown', True, None),
+                         end({'url': 'https://new'}, due=99.0))
 
     def test_a_hostile_backend_fits_in(self):
         self.pod()
@@ -342,7 +463,7 @@ class Wishes(_OnEachDatabase):
             errors.BadRequest, self.database.run, requests.power, REQUESTER,
             uuid, 'Nmi')
         self.assertEqual('unsupported', error.code)
-        self.assertIn('redfish', str(error))
+        self.assertIn('redfish', error.named)
         self.assertEqual(0, len(self.rows(
             sa.select(operations.OPERATIONS.c.id)
             .where(operations.OPERATIONS.c.kind == 'power'))))
@@ -374,3 +495,95 @@ class Wishes(_OnEachDatabase):
         self.assertEqual([], self.rows(sa.select(DEVICES.c.id)))
         self.assertRaises(errors.NotFound, self.database.run,
                           pod_managers.delete, uuid)
+
+
+class Removed(_OnEachDatabase):
+    """A pod manager is removed while others ask something of it."""
+
+    rounds = 12
+
+    def at_once(self, **wishes):
+        """What became of each: None, or the code of an error."""
+        gate, told = threading.Barrier(len(wishes)), {}
+
+        def ask(name, function, args, more):
+            gate.wait(PATIENCE)
+            try:
+                self.database.run(function, *args, **more)
+            except errors.ValenceError as error:
+                told[name] = error.code
+            except BaseException as error:
+                told[name] = repr(error)
+            else:
+                told[name] = None
+
+        threads = [threading.Thread(target=ask, args=(name, *wish))
+                   for name, wish in wishes.items()]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return told
+
+    def compose(self, name='n'):
+        return requests.compose, (REQUESTER,), {
+            'name': name, 'requirements': {'processor': {'total_cores': 1}}}
+
+    def left(self, uuid):
+        """What there is of a pod manager, by table; zeros left out."""
+        pods = sa.select(models.PodManager.id)
+        found = {table.__tablename__: len(self.rows(
+            sa.select(table.id).where(table.pod_manager_id.in_(pods))))
+            for table in (models.Device, models.Node, models.Claim)}
+        found['operations'] = len(self.rows(
+            sa.select(operations.OPERATIONS.c.id)
+            .where(operations.OPERATIONS.c.pod_manager_uuid == uuid,
+                   operations.OPERATIONS.c.state.in_(operations.ACTIVE))))
+        return {name: count for name, count in found.items() if count}
+
+    def test_it_stays_while_anybody_was_accepted(self):
+        for number in range(self.rounds):
+            uuid = self.pod()
+            self.scan([device(1), device(2)])
+            told = self.at_once(
+                delete=(pod_managers.delete, (uuid,), {}),
+                compose=self.compose(), other=self.compose('m'),
+                sync=(requests.sync, (REQUESTER, uuid), {}))
+            self.check(told)
+            if told['delete'] is not None:
+                self.assertEqual('pod_manager_in_use', told['delete'])
+                self.assertIn(None, [told[name] for name in (
+                    'compose', 'other', 'sync')])
+                self.database.run(pod_managers.delete, uuid, force=True)
+            else:
+                self.assertEqual({'delete'}, {
+                    name for name, code in told.items() if code is None})
+            self.assertEqual({}, self.left(uuid), (number, told))
+
+    def test_by_force_nothing_is_left_behind(self):
+        for number in range(self.rounds):
+            uuid = self.pod()
+            self.scan([device(1), device(2), device(3)])
+            function, args, more = self.compose()
+            node, operation = self.database.run(function, *args, **more)
+            self.database.run(nodes.end, node, operation, 'compose',
+                              'succeeded')
+            lease, _ = self.database.run(operations.acquire, operation, 'a',
+                                         1000.0)
+            self.database.run(operations.finish, lease, 'succeeded')
+            told = self.at_once(
+                delete=(pod_managers.delete, (uuid,), {'force': True}),
+                compose=self.compose('m'),
+                sync=(requests.sync, (REQUESTER, uuid), {}),
+                power=(requests.power, (REQUESTER, node, 'On'), {}),
+                release=(requests.release, (REQUESTER, node), {}))
+            self.check(told)
+            self.assertIsNone(told['delete'], (number, told))
+            self.assertEqual({}, self.left(uuid), (number, told))
+
+    def check(self, told):
+        """Who was refused was told so in words that he can act on."""
+        self.assertEqual(set(), {*told.values()} - {
+            None, 'pod_manager_in_use', 'no_pod_manager',
+            'no_valid_resources', 'not_found', 'node_busy',
+            'node_not_active'}, told)

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The separate services over RabbitMQ, on each database of a production."""
 
+import os
+import pathlib
 import re
 import signal
 
@@ -10,6 +12,7 @@ from valence.tests.functional.processes import (
     Deployment,
     Simulator,
     living,
+    parent,
     wait_for,
 )
 
@@ -108,6 +111,64 @@ class ConductorProcess(testtools.TestCase):
             and not now & before))
         client.done(client.post('/v1/nodes', {
             'name': 'n1', 'properties': {'processor': {'total_cores': 1}}}))
+        process.signal(signal.SIGTERM)
+        self.assertEqual(0, process.wait())
+        self.assertEqual([], living(client))
+
+    def test_reload_takes_what_has_changed(self):
+        deployment = self.useFixture(Deployment(self, 'sqlite'))
+        client = deployment.start_api()
+        process = deployment.start('valence-conductor')
+
+        def now(count, *before):
+            alive = [one for one in living(client)
+                     if one['uuid'] not in before]
+            return len(alive) == count == len(living(client)) and alive
+
+        def reload(**changes):
+            deployment.write_config('valence.conf', **changes)
+            process.signal(signal.SIGHUP)
+
+        def waits(seconds):
+            return re.search(
+                rf'graceful_shutdown_timeout +=  ?{seconds}\b', process.log)
+
+        first, = wait_for('one worker is alive', lambda: now(1))
+        self.assertIn('rsd', first['drivers'])
+        # The default of drain_timeout, and 20 s for the rest.
+        self.assertTrue(waits(80))
+
+        reload(conductor={'workers': 2, 'drain_timeout': 70},
+               drivers={'enabled_drivers': 'redfish'})
+        two = wait_for('two workers with one driver are alive', lambda: now(
+            2, first['uuid']))
+        self.assertEqual([['redfish']] * 2, [
+            sorted(one['drivers']) for one in two])
+        self.assertTrue(waits(90))
+
+        for changes, sentence in (
+                ({'conductor': {'workers': 'many'}}, r'\[conductor\] workers'),
+                ({'drivers': {'enabled_drivers': 'acme'}}, 'driver acme'),
+                ({'secrets': {'key_file': '/nowhere'}}, '/nowhere')):
+            reload(**changes)
+            wait_for('it says why not', lambda sentence=sentence: re.search(
+                f'ERROR.*stays as it was: .*{sentence}', process.log))
+        os.rename(deployment.config, f'{deployment.config}.away')
+        process.signal(signal.SIGHUP)
+        wait_for('it says why not', lambda: re.search(
+            'stays as it was: cannot read', process.log))
+        self.assertEqual({one['uuid'] for one in two},
+                         {one['uuid'] for one in living(client)})
+        self.assertNotIn('Traceback', process.log)
+
+        reload(conductor={'workers': 1})
+        third, = wait_for('one worker is alive again', lambda: now(
+            1, *(one['uuid'] for one in two)))
+        self.assertIn('rsd', third['drivers'])
+        wait_for('there is no other process of it', lambda: [
+            third['pid']] == [
+                int(path.name) for path in pathlib.Path('/proc').iterdir()
+                if path.name.isdigit() and parent(path.name) == process.pid])
         process.signal(signal.SIGTERM)
         self.assertEqual(0, process.wait())
         self.assertEqual([], living(client))

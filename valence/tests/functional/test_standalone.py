@@ -2,6 +2,7 @@
 """The commands, as a user meets them."""
 
 import pathlib
+import re
 import signal
 import socket
 import subprocess
@@ -49,10 +50,11 @@ class CannotStart(testtools.TestCase):
         super().setUp()
         self.deployment = self.useFixture(Deployment(self, broker=False))
 
-    def refused(self, command, *words, config=None):
+    def refused(self, command, *words, config=None, more=()):
         done = run(command, '--config-file', config or
-                   self.deployment.config)
+                   self.deployment.config, *more)
         self.assertEqual(1, done.returncode, done.stderr)
+        self.assertNotIn('hunter2', done.stderr)
         last = done.stderr.strip().splitlines()[-1]
         self.assertThat(last, testtools.matchers.StartsWith(f'{command}: '))
         for word in words:
@@ -105,7 +107,94 @@ class CannotStart(testtools.TestCase):
 
     def test_a_wrong_value(self):
         config = self.changed(conductor={'workers': 'many'})
-        self.refused('valence-conductor', 'workers', config=config)
+        self.refused('valence-conductor', '[conductor] workers', 'changed',
+                     config=config)
+
+    def test_a_network_that_is_none(self):
+        for option in ('allowed_networks', 'denied_networks'):
+            config = self.changed(pod_managers={
+                option: '10.0.0.0/8,banana'})
+            for command in ('valence-api', 'valence-conductor'):
+                self.refused(command, f'[pod_managers] {option}',
+                             "'banana'", '10.20.0.0/16', config=config)
+
+    def test_a_file_that_is_none(self):
+        directory = self.deployment.directory
+        self.refused('valence-conductor', directory, '--config-file',
+                     config=directory)
+        path = pathlib.Path(directory, 'latin1.conf')
+        path.write_bytes('# für'.encode('latin1'))
+        self.refused('valence-standalone', 'utf-8', '--config-file',
+                     config=str(path))
+        self.refused('valence-status', 'utf-8', '--config-file',
+                     config=str(path), more=['upgrade', 'check'])
+
+    def test_a_log_that_cannot_be_written(self):
+        config = self.changed(DEFAULT={'log_file': '/nowhere/log'})
+        self.refused('valence-conductor', '/nowhere/log', 'log_file',
+                     config=config)
+        config = self.changed(DEFAULT={'log_config_append': '/etc/passwd'})
+        self.refused('valence-manage', '/etc/passwd', 'log_config_append',
+                     config=config, more=['db', 'version'])
+
+    def test_a_database_without_a_driver(self):
+        for begins, cure in (('mysql', 'mysql+pymysql:'),
+                             ('mariadb+pymysql', 'mysql+pymysql:'),
+                             ('postgresql+asyncpg', 'postgresql+psycopg:'),
+                             ('oracle', 'mysql+pymysql:')):
+            config = self.changed(database={
+                'connection': f'{begins}://u:hunter2@127.0.0.1/x'})
+            self.refused('valence-manage', '[database] connection',
+                         f'{begins}:', cure, config=config,
+                         more=['db', 'version'])
+        config = self.changed(database={
+            'connection': 'mysql+pymysql://u:hunter2@host:port/x'})
+        self.refused('valence-conductor', 'is no URL', config=config)
+        config = self.changed(database={
+            'connection': 'mysql+pymysql://u:hunter2@127.0.0.1:1/x?foo=1'})
+        self.refused('valence-api', '[database] connection', config=config)
+
+    def test_a_message_bus_that_nobody_knows(self):
+        for url in ('nonsense', 'foo://u:hunter2@x',
+                    'rabbit://u:hunter2@x:port/'):
+            config = self.changed(DEFAULT={'transport_url': url})
+            for command in ('valence-api', 'valence-conductor'):
+                self.refused(command, '[DEFAULT] transport_url',
+                             'rabbit://USER', config=config)
+
+    def test_a_wrong_value_of_the_message_bus(self):
+        config = self.changed(oslo_messaging_rabbit={'ssl': 'perhaps'})
+        for command in ('valence-api', 'valence-conductor'):
+            self.refused(command, '[oslo_messaging_rabbit] ssl',
+                         config=config)
+
+    def test_a_policy_that_is_none(self):
+        path = pathlib.Path(self.deployment.directory, 'policy.yaml')
+        config = self.changed(oslo_policy={'policy_file': path})
+        self.refused('valence-api', str(path), '[oslo_policy] policy_file',
+                     config=config)
+        for text in ('"valence:nodes:list": [', '- a list'):
+            path.write_text(text)
+            for command in ('valence-api', 'valence-standalone'):
+                self.refused(command, str(path), '[oslo_policy]',
+                             config=config)
+
+    def test_a_key_file_without_a_key(self):
+        path = pathlib.Path(self.deployment.directory, 'no-key')
+        config = self.changed(secrets={'key_file': path})
+        for text in ('', 'not a key'):
+            path.write_text(text)
+            self.refused('valence-conductor', str(path),
+                         '[secrets] key_file', 'create-key', config=config)
+
+    def test_no_file_of_users(self):
+        config = self.changed(api={'auth_strategy': 'http_basic'})
+        self.refused('valence-api', 'htpasswd_file', '[api]', config=config)
+
+    def test_no_castellan_key_manager(self):
+        config = self.changed(secrets={'backend': 'castellan'},
+                              key_manager={'backend': 'acme'})
+        self.refused('valence-conductor', '[key_manager]', config=config)
 
 
 class Manage(testtools.TestCase):
@@ -118,6 +207,12 @@ class Manage(testtools.TestCase):
                          deployment.manage('db', 'upgrade'))
         self.assertEqual('0 finished operation(s) forgotten\n',
                          deployment.manage('db', 'purge', '--days', '0'))
+        for days in ('-5', 'nan', 'inf'):
+            done = run('valence-manage', '--config-file', deployment.config,
+                       'db', 'purge', '--days', days)
+            self.assertEqual(
+                (1, 'valence-manage: --days has to be from 0 to 36500, and '
+                 f'is {days}\n'), (done.returncode, done.stderr))
         again = run('valence-manage', '--config-file', deployment.config,
                     'secrets', 'create-key')
         self.assertEqual(1, again.returncode)
@@ -182,6 +277,33 @@ class Standalone(testtools.TestCase):
                      len(pod.ledger('decompose'))))
         self.assertNotIn(pod.password, deployment.api.log)
 
+        deployment.api.signal(signal.SIGTERM)
+        self.assertEqual(0, deployment.api.wait())
+
+    def test_every_line_of_a_sync_has_its_request(self):
+        deployment = self.useFixture(Deployment(self, broker=False))
+        pod = self.useFixture(Simulator())
+        client = deployment.start_api(command='valence-standalone')
+        client.register(pod)
+        request_id = client.post('/v1/pod_managers/pod/sync')[
+            'operation']['request_id']
+        wait_for('the sync has ended', lambda: re.search(
+            f'{request_id}.*sync.*succeeded', deployment.api.log))
+        lines = [line for line in deployment.api.log.splitlines()
+                 if ' valence.drivers.' in line or ' operation ' in line]
+        self.assertEqual([], [line for line in lines
+                              if ' [-] ' in line or 'req-' not in line])
+        # Each resource is read by one of several threads.
+        self.assertGreater(sum(request_id in line for line in lines
+                               if ' valence.drivers.' in line), 5)
+
+    def test_hangup_ends_nothing(self):
+        deployment = self.useFixture(Deployment(self, broker=False))
+        client = deployment.start_api(command='valence-standalone')
+        deployment.api.signal(signal.SIGHUP)
+        wait_for('it says so', lambda: (
+            'SIGHUP is ignored' in deployment.api.log))
+        client.get('/v1/nodes')
         deployment.api.signal(signal.SIGTERM)
         self.assertEqual(0, deployment.api.wait())
 

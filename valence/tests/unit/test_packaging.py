@@ -220,6 +220,12 @@ class MetadataTest(unittest.TestCase):
                     point = importlib.metadata.EntryPoint(name, value, group)
                     self.assertTrue(callable(point.load()))
 
+    def test_the_manifest_names_what_there_is(self):
+        for line in read(ROOT / 'MANIFEST.in').splitlines():
+            word, *names = line.split()
+            for name in names if word in ('graft', 'include') else ():
+                self.assertTrue(any(ROOT.glob(name)), line)
+
     def test_setup_files_leave_everything_to_pyproject(self):
         self.assertEqual(
             '[metadata]\nname = valence\n', read(ROOT / 'setup.cfg'))
