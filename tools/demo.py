@@ -10,6 +10,7 @@ import argparse
 import json
 import os
 import pathlib
+import shutil
 import signal
 import sys
 import time
@@ -78,13 +79,18 @@ def main_job(job: Job, state: State, pod_url: str) -> dict[str, Any]:
 
 def invite(api: Api, state: State, node: dict[str, Any]) -> None:
     known = state.credentials()
+    cure = ''
+    if shutil.which('curl') is None:
+        sudo = '' if os.geteuid() == 0 else 'sudo '
+        cure = (' (they need curl, which is not\n  here; run: '
+                f'{sudo}apt-get install --yes curl)')
     curl = f"curl -u '{known['username']}:{known['password']}'"
     say(f"""
   The API is at  {api.url}
   User           {known['username']}
   Password       {known['password']}
 
-  Try next, in another terminal:
+  Try next, in another terminal{cure}:
 
     {curl} {api.url}/v1/nodes
 
@@ -127,7 +133,7 @@ def run(args: argparse.Namespace, state: State, services: list[Service],
 
 def main() -> int:
     parser = argparse.ArgumentParser(
-        prog='tools/demo', description=__doc__,
+        prog='tools/demo', description=__doc__, allow_abbrev=False,
         formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         '--once', action='store_true',
@@ -141,6 +147,8 @@ def main() -> int:
         help='where configuration, credentials, data and logs are kept '
              '(default: .demo)')
     args = parser.parse_args()
+    if os.environ.get('VALENCE_DEMO_CHECK'):
+        return 0
 
     began = float(os.environ.get('VALENCE_DEMO_STARTED') or time.time())
     state = State(args.state_dir.resolve())

@@ -2,7 +2,7 @@
 """How does a test get a Keystone of its own?
 
 A real one, from PyPI, in a virtual environment that is made once and kept in
-``.keystone/``; each test has its own database, keys and process.
+``.openstack/``; each test has its own database, keys and process.
 """
 
 import fcntl
@@ -21,7 +21,7 @@ import testtools
 from valence.tests.functional import backends, processes
 
 _ROOT = pathlib.Path(__file__).resolve().parents[3]
-_REQUIREMENTS = pathlib.Path(__file__).with_name('keystone-requirements.txt')
+_REQUIREMENTS = pathlib.Path(__file__).with_name('openstack-requirements.txt')
 #: Seconds that making the environment may take, over a slow network.
 _MAKING = 5 * processes.PATIENCE
 
@@ -54,8 +54,8 @@ print(provider_api.ProviderAPIs.token_provider_api.issue_token(
 
 
 def environment(test: testtools.TestCase) -> pathlib.Path:
-    """The ``bin`` of an environment with Keystone in it."""
-    kept = _ROOT / '.keystone'
+    """The ``bin`` of an environment with Keystone and Barbican in it."""
+    kept = _ROOT / '.openstack'
     kept.mkdir(exist_ok=True)
     stamp, venv = kept / 'stamp', kept / 'venv'
     wanted = hashlib.sha256(_REQUIREMENTS.read_bytes() + repr(
@@ -75,7 +75,7 @@ def environment(test: testtools.TestCase) -> pathlib.Path:
                 text=True, capture_output=True, timeout=_MAKING)
             if done.returncode:
                 backends.missing(
-                    test, 'Keystone from PyPI (' + ' '.join(
+                    test, 'Keystone and Barbican from PyPI (' + ' '.join(
                         done.stderr.split()[-30:]) + ')')
             stamp.write_text(wanted)
     return venv / 'bin'
@@ -84,11 +84,12 @@ def environment(test: testtools.TestCase) -> pathlib.Path:
 class Keystone(fixtures.Fixture):
     """A Keystone with the default roles, and whom a test adds.
 
-    ``url`` is its v3 address. Passwords are the users' names.
+    ``url`` is its v3 address, ``bin`` where its commands are. Passwords are
+    the users' names.
     """
 
     def __init__(self, test: testtools.TestCase) -> None:
-        self._bin = environment(test)
+        self.bin = environment(test)
 
     def _setUp(self) -> None:
         directory = self.useFixture(fixtures.TempDir()).path
@@ -117,7 +118,7 @@ enabled = false
                      *(f'--bootstrap-{kind}-url={self.url}'
                        for kind in ('admin', 'public', 'internal')))
         self.process = self.useFixture(processes.Process(
-            'keystone', str(self._bin / 'python'), '-c', _SERVE, str(port),
+            'keystone', str(self.bin / 'python'), '-c', _SERVE, str(port),
             OS_KEYSTONE_CONFIG_FILES=self._config))
         self._session = requests.Session()
         self._session.trust_env = False
@@ -185,7 +186,7 @@ enabled = false
 
     def expired_token(self, user: str, project: str) -> str:
         return subprocess.run(
-            [str(self._bin / 'python'), '-c', _EXPIRED, self._config,
+            [str(self.bin / 'python'), '-c', _EXPIRED, self._config,
              self.users[user], self.projects[project]],
             check=True, text=True, capture_output=True,
             timeout=processes.PATIENCE).stdout.split()[-1]
@@ -218,7 +219,7 @@ enabled = false
         owner = ['--keystone-user', str(os.getuid()), '--keystone-group',
                  str(os.getgid())] if arguments == ('fernet_setup',) else []
         done = subprocess.run(
-            [str(self._bin / 'keystone-manage'), '--config-file',
+            [str(self.bin / 'keystone-manage'), '--config-file',
              self._config, *arguments, *owner], text=True,
             capture_output=True, timeout=processes.PATIENCE)
         if done.returncode:

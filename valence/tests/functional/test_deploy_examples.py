@@ -14,7 +14,10 @@ import subprocess
 import fixtures
 import requests
 import testtools
+from oslo_config import cfg
 
+from valence.conductor.service import patience
+from valence.conf import conductor
 from valence.tests.functional.processes import (
     PATIENCE,
     Deployment,
@@ -85,6 +88,18 @@ class Examples(testtools.TestCase):
                 timeout=PATIENCE)
             if 'unrecognized option' not in said.stderr:
                 self.assertEqual(0, said.returncode, said.stdout[-300:])
+
+    def test_systemd_waits_for_a_conductor_that_drains(self):
+        conf = cfg.ConfigOpts()
+        conductor.register(conf)
+        conf([])
+        unit = (ROOT / 'etc/systemd/valence-conductor.service').read_text()
+        granted = int(re.search(r'(?m)^TimeoutStopSec=(\d+)$', unit)[1])
+        self.assertGreater(granted, patience(conf))
+        before = patience(conf)
+        conf.set_override('drain_timeout', 1000.5, 'conductor')
+        self.assertEqual(
+            1000.5 + before - 60, patience(conf) - 0.5)
 
     def test_logrotate(self):
         logrotate = self.program('logrotate')

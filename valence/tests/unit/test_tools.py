@@ -4,6 +4,7 @@
 import io
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -93,6 +94,48 @@ class SummaryTest(unittest.TestCase):
             self.assertEqual(1, code)
             self.assertRegex(text.splitlines()[-1],
                              '^0 passed, 0 failed, [01] skipped$')
+
+
+class DemoTest(unittest.TestCase):
+
+    def test_an_unknown_option_is_refused_before_anything_is_set_up(self):
+        with tempfile.TemporaryDirectory() as directory:
+            # A checkout of its own, so that a mistake costs nothing.
+            os.symlink(ROOT / 'pyproject.toml', f'{directory}/pyproject.toml')
+            os.mkdir(f'{directory}/tools')
+            for path in (ROOT / 'tools').glob('*'):
+                if path.is_file():
+                    shutil.copy(path, f'{directory}/tools')
+            done = subprocess.run(
+                [f'{directory}/tools/demo', '--nosuch'], text=True,
+                capture_output=True, env={
+                    name: value for name, value in os.environ.items()
+                    if name != 'VALENCE_VENV'})
+            self.assertEqual(2, done.returncode, done.stderr)
+            self.assertIn('unrecognized arguments: --nosuch', done.stderr)
+            self.assertNotIn('Setting up', done.stderr)
+            self.assertFalse(os.path.exists(f'{directory}/.venv'))
+
+    def test_without_curl_the_cure_is_a_command(self):
+        code = ('import types, demo\n'
+                'known = dict.fromkeys(("username", "password"), "x")\n'
+                'demo.invite(types.SimpleNamespace(url="URL"), '
+                'types.SimpleNamespace(path="P", credentials=lambda: known), '
+                '{"uuid": "U"})')
+        said = [subprocess.run(
+            [sys.executable, '-c', code], cwd=ROOT / 'tools', text=True,
+            check=True, stdout=subprocess.PIPE,
+            env={'PATH': path, 'PYTHONDONTWRITEBYTECODE': '1'}).stdout
+            for path in ('/nowhere', self.curl())]
+        self.assertIn('apt-get install --yes curl', said[0])
+        self.assertNotIn('apt-get', said[1])
+
+    def curl(self) -> str:
+        directory = self.enterContext(tempfile.TemporaryDirectory())
+        path = pathlib.Path(directory, 'curl')
+        path.touch()
+        path.chmod(0o755)
+        return directory
 
 
 class FindPythonTest(unittest.TestCase):
