@@ -6,7 +6,7 @@ from typing import Any
 
 from oslo_middleware import cors, http_proxy_to_wsgi
 
-from valence.api import auth, faults, guard, routes, routing, trail
+from valence.api import auth, faults, guard, proxies, routes, routing, trail
 from valence.api.dispatch import Application
 from valence.api.request import Services, Vault
 from valence.api.settings import Settings
@@ -65,5 +65,5 @@ def make_app(settings: Settings, database: Database,
 
 
 def _proxy_headers(app: WSGIApplication) -> Any:
-    return http_proxy_to_wsgi.HTTPProxyToWSGI(
-        app, {'enable_proxy_headers_parsing': True})
+    return proxies.Normalise(http_proxy_to_wsgi.HTTPProxyToWSGI(
+        app, {'enable_proxy_headers_parsing': True}))

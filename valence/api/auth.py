@@ -113,7 +113,8 @@ def http_basic(users: Htpasswd, roles: Roles | None = None) -> Strategy:
     def authenticate(environ: dict[str, Any],
                      context: RequestContext) -> None:
         credentials = _credentials(environ.get('HTTP_AUTHORIZATION', ''))
-        if credentials is None or not users.check(*credentials):
+        if credentials is None or not users.check(
+                *credentials, environ.get('REMOTE_ADDR', '')):
             raise errors.Unauthorized(
                 'a user name and its password are needed',
                 headers={'WWW-Authenticate':

@@ -16,7 +16,13 @@ from typing import Any
 import orjson
 from pecan import core
 
-from valence.api import patches, preconditions, routing, validation
+from valence.api import (
+    finding,
+    patches,
+    preconditions,
+    routing,
+    validation,
+)
 from valence.api.request import Answer, Reply, Request, Services, reply
 from valence.api.schemas.patches import OPERATIONS
 from valence.common import errors
@@ -60,12 +66,17 @@ class Application(core.ExplicitPecan):
     def invoke_controller(self, controller: Any, args: list[str],
                           kwargs: Any, state: Any) -> None:
         request = state.request
-        answer = controller.route.handler(request, *args)
+        try:
+            answer = controller.route.handler(request, *args)
+        except errors.ValenceError as error:
+            if error.named and finding.may_know_pod_managers(request):
+                error.args = (error.named,)
+            raise
         state.response = result = reply(answer, controller.route.status)
         if request.settings.response_validation != 'ignore':
             _check_answer(controller, request, result)
         if controller.tagged and result.body is not None:
-            tag = preconditions.etag(result.body)
+            tag = preconditions.etag(result.body, request.url)
             if request.method in ('GET', 'HEAD') and preconditions.unchanged(
                     request.environ, tag):
                 state.response = result = Reply('304 Not Modified')

@@ -15,6 +15,12 @@ from valence.common import errors
 from valence.common.addresses import AddressPolicy, look_up
 
 _DEFAULT_PORTS = {'https': 443, 'http': 80}
+#: DSP0266, "Protocol version": the same in all Redfish services.
+_REDFISH_ROOT = '/redfish/v1'
+#: Where drivers look if the URL has no path, as each of them says itself.
+#: Their code is the conductors' and not imported here.
+DEFAULT_ROOTS = {
+    'redfish': _REDFISH_ROOT, 'rsd': _REDFISH_ROOT, 'expether': '/eem'}
 #: Seconds that a resolver is waited for.
 _DNS_PATIENCE = 3.0
 _NETLOC = re.compile(r'(?:\[[^\]]+\]|[^\[\]:]+)(?::[0-9]+)?')
@@ -22,10 +28,12 @@ _LABEL = re.compile(r'(?!-)[a-z0-9_-]{1,63}(?<!-)')
 _PATH = re.compile(r"(?:/[A-Za-z0-9._~!$&'()*+,;=:@-]*)*")
 
 
-def normalise_url(text: str, allow_http: bool) -> str:
+def normalise_url(text: str, allow_http: bool, driver: str = '') -> str:
     """The URL in the one form that is compared and stored.
 
-    Scheme and host in lower case, no default port, no slash at the end.
+    Scheme and host in lower case, no dot after the host, no default port, no
+    slash at the end. The path is there only where it says something: not
+    Redfish's own, but any other that ``driver`` would choose by itself.
 
     :raises BadRequest: with field ``url``
     """
@@ -56,10 +64,22 @@ def normalise_url(text: str, allow_http: bool) -> str:
     if (not _PATH.fullmatch(path) or '//' in path
             or any(part in ('.', '..') for part in path.split('/'))):
         raise _bad('has an impossible path')
+    path = path or DEFAULT_ROOTS.get(driver, '')
+    if path == _REDFISH_ROOT == DEFAULT_ROOTS.get(driver):
+        path = ''
     netloc = _host(host)
     if port is not None and port != _DEFAULT_PORTS[scheme]:
         netloc += f':{port}'
     return f'{scheme}://{netloc}{path}'
+
+
+def forms(text: str) -> set[str]:
+    """What ``text`` is normalised to, by any of the drivers.
+
+    :raises BadRequest: with field ``url``
+    """
+    return {normalise_url(text, True, driver)
+            for driver in ('', *DEFAULT_ROOTS)}
 
 
 def check_address(url: str, policy: AddressPolicy) -> None:
@@ -103,7 +123,9 @@ def _host(host: str) -> str:
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
-        labels = host.removesuffix('.').split('.')
+        # With a dot at the end it is the same host to TLS and HTTP.
+        host = host.removesuffix('.')
+        labels = host.split('.')
         if (len(host) > 253
                 or not all(_LABEL.fullmatch(label) for label in labels)
                 # What only looks like an address is one to some resolvers:

@@ -65,10 +65,12 @@ class RequestScope:
             headers += versions.headers(environ['valence.version'])
             # Reads are many; what may change something is worth a line.
             method = environ['REQUEST_METHOD']
-            LOG.log(logging.DEBUG if method in ('GET', 'HEAD')
-                    else logging.INFO, '%s %s %s in %.1f ms',
-                    method if method.isalpha() else '?', _shown(environ),
-                    status[:3], (time.monotonic() - began) * 1000)
+            level = (logging.DEBUG if method in ('GET', 'HEAD')
+                     else logging.INFO)
+            if LOG.isEnabledFor(level):
+                LOG.log(level, '%s %s %s in %.1f ms',
+                        method if method.isalpha() else '?', _shown(environ),
+                        status[:3], (time.monotonic() - began) * 1000)
             return start_response(status, headers)
 
         try:

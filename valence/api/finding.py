@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import orjson
 import sqlalchemy as sa
 
 from valence.api import links
@@ -12,11 +13,22 @@ from valence.api.request import Answer, Request
 from valence.api.views import View
 from valence.common import errors
 from valence.db import listing, models
+from valence.db.looking import Reader
 
 _UUID = re.compile(
     r'[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}')
 
 POD_MANAGERS: Any = models.PodManager.__table__
+
+
+def with_pod_manager(table: Any) -> Any:
+    """``table`` with the pod manager of each row.
+
+    It is never missing. But after an inner join MariaDB begins with the few
+    pod managers, and sorts all of the table for the first row of a page.
+    """
+    return table.outerjoin(
+        POD_MANAGERS, POD_MANAGERS.c.id == table.c.pod_manager_id)
 
 
 def as_uuid(ident: str) -> str | None:
@@ -40,8 +52,8 @@ class Finder:
         self._by_name = query.where(table.c.name == sa.bindparam('ident')
                                     ) if by_name else None
 
-    def find(self, conn: sa.Connection, ident: str, *, lock: bool = False,
-             **parameters: Any) -> sa.Row[Any]:
+    def find(self, conn: Reader, ident: str, *, lock: bool = False,
+             **parameters: Any) -> Any:
         """Find the row; with ``lock``, for the caller alone.
 
         A transaction that locks does so first: what it reads afterwards is
@@ -51,6 +63,9 @@ class Finder:
         """
         uuid = as_uuid(ident)
         query = self._by_name if uuid is None else self._by_uuid
+        if ident.endswith(' '):
+            # No name; but MariaDB would find the one without the space.
+            query = None
         row = None
         if query is not None:
             if lock:
@@ -79,16 +94,52 @@ def pod_manager(conn: sa.Connection, ident: str) -> sa.Row[Any]:
     return _POD_MANAGER.find(conn, ident)
 
 
-def named_pod_manager(conn: sa.Connection, ident: str) -> sa.Row[Any]:
-    """The pod manager that a request's body names.
+def may_know_pod_managers(request: Request) -> bool:
+    """Whether the caller may learn which pod managers there are."""
+    return request.allowed('composable-hardware:pod_managers:get')
+
+
+def named_pod_manager(request: Request, conn: sa.Connection, ident: str
+                      ) -> sa.Row[Any]:
+    """The pod manager that a request's body or query names.
+
+    Who may not see pod managers says which by its uuid: that is in the
+    caller's own nodes and cannot be guessed, as a name can.
 
     :raises BadRequest: unknown_pod_manager
     """
+    problem = f'no pod manager {ident[:64]!r}'
+    if as_uuid(ident) is None and not may_know_pod_managers(request):
+        problem += ' that you may name; say which by its uuid'
+    else:
+        try:
+            return pod_manager(conn, ident)
+        except errors.NotFound:
+            pass
+    raise errors.BadRequest(problem, field='pod_manager',
+                            code='unknown_pod_manager')
+
+
+def of_pod_manager(request: Request, conn: sa.Connection, column: Any
+                   ) -> list[Any]:
+    """The condition of the parameter ``pod_manager``, if it is given.
+
+    Who may not see pod managers finds nothing under one that is unknown,
+    just as under one that has nothing of the caller's.
+
+    :param column: has the id or the uuid of the pod manager
+    :raises BadRequest: unknown_pod_manager
+    """
+    if 'pod_manager' not in request.query:
+        return []
     try:
-        return pod_manager(conn, ident)
-    except errors.NotFound as error:
-        raise errors.BadRequest(str(error), field='pod_manager',
-                                code='unknown_pod_manager') from None
+        row = named_pod_manager(request, conn, request.query['pod_manager'])
+    except errors.BadRequest:
+        if may_know_pod_managers(request):
+            raise
+        return [sa.false()]
+    return [column == (row.id if isinstance(column.type, sa.Integer)
+                       else row.uuid)]
 
 
 def conditions(query: Mapping[str, Any],
@@ -103,25 +154,33 @@ def page(request: Request, conn: sa.Connection, view: View,
          visible: Sequence[Any] = ()) -> Answer:
     """One page of a collection, as the request asks for it.
 
-    :param query: without columns
+    :param query: says from what, and has no columns
     """
     asked = request.query
     marker, key = asked.get('marker'), asked.get('sort_key')
     if 'fields' in asked:
         view = view.only(tuple(asked['fields']))
-    columns, bodies = view.columns, view.many
-    if conn.dialect.name == 'sqlite':
-        columns, bodies = [view.document(conn.dialect)], view.joined
-    rows, more = listing.page(
-        conn, query.add_columns(table.c.uuid, *columns), table,
-        visible=visible,
-        limit=asked.get('limit', request.settings.default_limit),
-        marker=marker and marker.lower(),
+    order = {
+        'limit': asked.get('limit', request.settings.default_limit),
+        'marker': marker and marker.lower(), 'visible': visible,
         # The order of creation is that of the ids.
-        key=None if key in (None, 'created_at') else table.c[key],
-        descending=asked.get('sort_dir') == 'desc')
+        'key': None if key in (None, 'created_at') else table.c[key],
+        'descending': asked.get('sort_dir') == 'desc'}
+    bodies: Any
+    if conn.dialect.name == 'sqlite':
+        text, more = listing.text(
+            conn, query.add_columns(view.document(conn.dialect)), table,
+            {'base': request.url}, **order)
+        bodies = orjson.Fragment(b'[' + text + b']')
+        # It ends with "href":".../<uuid>"}]}.
+        last = text[-40:-4].decode()
+    else:
+        rows, more = listing.page(conn, query.add_columns(
+            table.c.uuid, *view.columns), table, **order)
+        bodies = view.many(rows, request.url)
+        last = rows[-1][0] if rows else ''
     return Answer({
-        view.collection: bodies(rows, request.url),
+        view.collection: bodies,
         'next': links.next_page(
-            request.url, view.collection, request.query_pairs, rows[-1][0])
+            request.url, view.collection, request.query_pairs, last)
         if more else None})

@@ -18,11 +18,15 @@ from valence.common import errors
 _CHUNK = 64 * 1024
 _JSON = 'application/json'
 _UTF_8 = ('', 'charset=utf-8', 'charset=utf8')
+#: Nobody knows where the next request of such a connection begins.
+_CLOSE = {'Connection': 'close'}
 
 
 #: Bytes of the path and the query, as they came or as they were decoded.
 MAX_URL = 16 * 1024
-MAX_HEADERS = 100
+#: Granian itself takes 100 lines of headers, and refuses more of them
+#: without a body.
+MAX_HEADERS = 95
 #: Bytes of all header names and values.
 MAX_HEADER_BYTES = 64 * 1024
 
@@ -43,7 +47,12 @@ class HeadGuard:
             # A proxy may have gone by the other one (RFC 9112, 6.1).
             raise errors.BadRequest(
                 'Content-Length and Transfer-Encoding exclude each other',
-                headers={'Connection': 'close'})
+                headers=_CLOSE)
+        if environ.get('HTTP_TRANSFER_ENCODING',
+                       'chunked').strip().lower() != 'chunked':
+            raise errors.BadRequest(
+                'the Transfer-Encoding of a request can only be chunked',
+                headers=_CLOSE)
         count = size = 0
         for name, value in environ.items():
             if name[:5] == 'HTTP_':
@@ -177,12 +186,16 @@ def _read_up_to(stream: Any, size: int) -> bytes:
             part = stream.read(min(size, _CHUNK))
         except TimeoutError as error:
             raise errors.RequestTimeout(
-                'the body did not arrive in time',
-                headers={'Connection': 'close'}) from error
+                'the body did not arrive in time', headers=_CLOSE) from error
         except MemoryError as error:
             raise errors.Unavailable(
                 'too many bodies arrive at a time',
                 headers={'Retry-After': '1'}) from error
+        except (ValueError, OSError, EOFError) as error:
+            # The words of WSGI servers for it differ.
+            raise errors.BadRequest(
+                'the body ended early, its chunks are malformed, or it has '
+                'trailers', headers=_CLOSE) from error
         if not part:
             break
         parts.append(part)

@@ -20,6 +20,8 @@ import sqlalchemy as sa
 from oslo_middleware import healthcheck
 from oslo_middleware.healthcheck import opts, pluginbase
 
+from valence.api.request import Reply
+from valence.common import errors
 from valence.db.engine import Database
 
 LOG = logging.getLogger(__name__)
@@ -27,6 +29,7 @@ LOG = logging.getLogger(__name__)
 PATH = '/healthcheck'
 
 _KEY = 'valence_probes'
+_METHODS = 'GET, HEAD, OPTIONS'
 
 
 class Probe:
@@ -116,7 +119,17 @@ class Healthcheck:
 
     def __call__(self, environ: dict[str, Any],
                  start_response: Callable[..., Any]) -> Iterable[bytes]:
-        handler = (self._healthcheck if environ.get('PATH_INFO') == PATH
-                   else self._application)
-        answer: Iterable[bytes] = handler(environ, start_response)
-        return answer
+        if environ.get('PATH_INFO') != PATH:
+            return self._application(environ, start_response)
+        method = environ['REQUEST_METHOD']
+        if method == 'OPTIONS':
+            return Reply('204 No Content', headers=[('Allow', _METHODS)])(
+                environ, start_response)
+        if method not in ('GET', 'HEAD'):
+            raise errors.MethodNotAllowed(
+                'the method is not allowed at this path',
+                headers={'Allow': _METHODS})
+        # Its own answer to HEAD has another status than that to GET.
+        answer: Iterable[bytes] = self._healthcheck(
+            {**environ, 'REQUEST_METHOD': 'GET'}, start_response)
+        return [] if method == 'HEAD' else answer

@@ -6,14 +6,18 @@ remembered for a while, under a MAC with a key that never leaves the process.
 An unknown user costs as much time as a wrong password.
 """
 
+import collections
+import contextlib
 import dataclasses
 import hashlib
 import hmac
+import ipaddress
 import logging
 import re
 import secrets
 import threading
 import time
+from collections.abc import Iterator
 
 import bcrypt
 
@@ -43,8 +47,8 @@ class Htpasswd:
     """The users of one htpasswd file.
 
     :param path: a file of ``user:hash`` lines
-    :param parallel: how many bcrypt computations may run at a time; as many
-        again may wait, so that guesses cannot occupy all threads
+    :param parallel: how many bcrypt computations may run at a time; twice
+        as many may wait, so that guesses cannot occupy all threads
     :param patience: seconds to wait for one's turn
     :raises ValueError: the file cannot be read or used
     """
@@ -53,12 +57,17 @@ class Htpasswd:
                  patience: float = 5.0) -> None:
         self._users = Reloaded('htpasswd_file', path, _load)
         self._patience = patience
-        self._places = threading.BoundedSemaphore(2 * parallel)
+        self._places = _Places(3 * parallel)
         self._turns = threading.BoundedSemaphore(parallel)
         self._key = secrets.token_bytes(32)
 
-    def check(self, user: str, password: bytes) -> bool:
-        """:raises TooManyRequests: too many guesses are being checked"""
+    def check(self, user: str, password: bytes, peer: str = '') -> bool:
+        """Whether it is the user's password.
+
+        :param peer: the address that the request comes from
+        :raises TooManyRequests: too many guesses are being checked, or too
+            many of the peer's
+        """
         users = self._users.get()
         mac = hmac.digest(
             self._key, user.encode() + b'\0' + password, hashlib.sha256)
@@ -68,7 +77,8 @@ class Htpasswd:
         if len(password) > _MAX_PASSWORD or b'\0' in password:
             return False
         expected = users.hashes.get(user)
-        right = self._compare(password, expected or users.dummy)
+        with self._places.one(peer):
+            right = self._compare(password, expected or users.dummy)
         if expected is None or not right:
             return False
         if len(users.known) >= _MAX_REMEMBERED:
@@ -77,17 +87,59 @@ class Htpasswd:
         return True
 
     def _compare(self, password: bytes, digest: bytes) -> bool:
-        if not self._places.acquire(blocking=False):
+        if not self._turns.acquire(timeout=self._patience):
             raise _too_many()
         try:
-            if not self._turns.acquire(timeout=self._patience):
-                raise _too_many()
-            try:
-                return bcrypt.checkpw(password, digest)
-            finally:
-                self._turns.release()
+            return bcrypt.checkpw(password, digest)
         finally:
-            self._places.release()
+            self._turns.release()
+
+
+class _Places:
+    """For so many at a time, of which no peer can take all.
+
+    A peer that has as many as are free gets no more: of six the first has
+    three at most, the next two, and one is left for another.
+    """
+
+    def __init__(self, places: int) -> None:
+        self._lock = threading.Lock()
+        self._free = places
+        # Only of peers that have any, so it is never larger than that.
+        self._held: collections.Counter[str] = collections.Counter()
+
+    @contextlib.contextmanager
+    def one(self, peer: str) -> Iterator[None]:
+        """:raises TooManyRequests: there is none for the peer"""
+        peer = _network(peer)
+        with self._lock:
+            if self._held[peer] >= self._free:
+                raise _too_many()
+            self._held[peer] += 1
+            self._free -= 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._held[peer] -= 1
+                self._free += 1
+                if not self._held[peer]:
+                    del self._held[peer]
+
+
+def _network(peer: str) -> str:
+    """One name for all addresses that a single host has: IPv6 gives 2**64.
+
+    :param peer: as a proxy may tell it: of several the last is its own word
+    """
+    peer = peer.rpartition(',')[2].strip(' "').removeprefix('[')
+    try:
+        address = ipaddress.IPv6Address(re.split('[]%]', peer)[0])
+    except ValueError:
+        return peer
+    if address.ipv4_mapped is not None:
+        return str(address.ipv4_mapped)
+    return f'{int(address) >> 64:x}::/64'
 
 
 def _too_many() -> errors.TooManyRequests:

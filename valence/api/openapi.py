@@ -13,8 +13,8 @@ from typing import Any
 from valence.api import versions
 from valence.api.routing import Route
 from valence.api.schemas import errors as error_schemas
-from valence.api.schemas import headers, patches
-from valence.api.schemas.common import IDENT, Schema
+from valence.api.schemas import headers, patches, paths
+from valence.api.schemas.common import Schema
 
 _DESCRIPTION = """\
 Valence composes bare-metal nodes out of pools of disaggregated hardware.
@@ -42,9 +42,9 @@ def document(routes: Iterable[Route], url: str) -> dict[str, Any]:
     """
     table = [route for route in routes if route.until >= versions.NEWEST]
     schemas: dict[str, Schema] = {}
-    paths: dict[str, Any] = {}
+    found: dict[str, Any] = {}
     for route in table:
-        paths.setdefault(route.path, {})[route.method.lower()] = _operation(
+        found.setdefault(route.path, {})[route.method.lower()] = _operation(
             route, table, schemas)
     return {
         'openapi': '3.1.0',
@@ -56,7 +56,7 @@ def document(routes: Iterable[Route], url: str) -> dict[str, Any]:
         },
         'servers': [{'url': url}],
         'security': [{'basic': []}, {'keystone': []}],
-        'paths': paths,
+        'paths': found,
         'components': {
             'responses': {
                 str(status): _error(status, words, schemas)
@@ -102,9 +102,11 @@ def errors_of(route: Route) -> list[int]:
     writes = route.method != 'GET'
     found = {
         400: True, 406: True, 414: True, 431: True, 500: True, 503: True,
+        # A body that nobody asked for is looked at as well.
+        408: True, 413: True, 415: True,
         401: route.policy, 403: route.policy, 429: route.policy,
         404: '{' in route.path or route.method == 'POST',
-        408: writes, 409: writes, 413: writes, 415: writes, 507: writes,
+        409: writes, 507: writes,
         412: 'If-Match' in headers.accepted(route),
         422: headers.takes_key(route),
     }
@@ -162,7 +164,7 @@ def _operation(route: Route, table: list[Route],
 def _parameters(route: Route) -> Iterator[dict[str, Any]]:
     for name in re.findall(r'{(\w+)}', route.path):
         yield {'name': name, 'in': 'path', 'required': True,
-               'schema': IDENT}
+               'schema': paths.VARIABLES[name]}
     required = route.query.get('required', ())
     for name, schema in route.query['properties'].items():
         parameter = {'name': name, 'in': 'query',

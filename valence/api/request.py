@@ -27,6 +27,9 @@ class Vault(Protocol):
     def encrypt(self, secrets: Mapping[str, str], /) -> tuple[str, str]:
         """The sealed text, and the fingerprint of the key."""
 
+    def sign(self, text: str, /) -> str:
+        """64 hexadecimal digits that only a holder of the key knows."""
+
     def has_signed(self, text: str, signature: str, /) -> bool:
         """Whether ``signature`` of ``text`` is by one of the keys."""
 

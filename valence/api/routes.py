@@ -146,7 +146,7 @@ ROUTES = (
          'quotas:delete', status=204),
 
     _row('GET', '/v1/drivers', drivers.index,
-         'drivers:get', answer=_D.PAGE),
+         'drivers:get', query=_D.LIST, answer=_D.PAGE),
     _row('GET', '/v1/drivers/{driver}', drivers.show,
          'drivers:get', answer=_D.DRIVER),
     _row('GET', '/v1/conductors', conductors.index,

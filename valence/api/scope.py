@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from valence.api import finding
 from valence.api.request import Request
 from valence.common import errors
+from valence.db.looking import Reader
 
 
 def project(request: Request) -> str:
@@ -50,8 +51,8 @@ class Finder:
             table, by_name=by_name)
         self._all = finding.Finder(what, query, table)
 
-    def find(self, conn: sa.Connection, request: Request, ident: str, *,
-             lock: bool = False) -> sa.Row[Any]:
+    def find(self, conn: Reader, request: Request, ident: str, *,
+             lock: bool = False) -> Any:
         """:raises NotFound:"""
         rule = (self._get if request.method in ('GET', 'HEAD')
                 else self._change)

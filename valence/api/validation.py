@@ -20,8 +20,8 @@ Schema = Mapping[str, Any]
 _MAX_QUERY = 8192
 #: RFC 3339, with no more digits than Python reads.
 _TIME = re.compile(
-    r'[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}'
-    r'(\.[0-9]{1,30})?([Zz]|[+-][0-9]{2}:[0-9]{2})')
+    r'[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-5][0-9]:([0-5][0-9]|60)'
+    r'(\.[0-9]{1,30})?([Zz]|[+-][0-9]{2}:[0-5][0-9])')
 _INTEGER_DIGITS = 18
 
 
@@ -127,8 +127,9 @@ def _time(name: str, text: str) -> datetime.datetime:
         try:
             return datetime.datetime.fromisoformat(
                 # There is no leap second in Python.
-                text.upper().replace(':60', ':59')).astimezone(
-                    datetime.UTC).replace(tzinfo=None)
+                (text[:17] + text[17:].replace('60', '59', 1)
+                 if text[17:19] == '60' else text).upper()
+            ).astimezone(datetime.UTC).replace(tzinfo=None)
         except (ValueError, OverflowError):
             pass
     raise errors.BadRequest(
@@ -156,10 +157,24 @@ def _explain(error: Any) -> errors.BadRequest:
         field = '.'.join([*path, name])
         return errors.BadRequest(f'{field!r} {problem}', field=field)
     field = '.'.join(path)
-    problem = _problem(error)
+    problem = _which(error) or _problem(error)
     if not field:
         return errors.BadRequest(f'the body {problem}')
     return errors.BadRequest(f'{field!r} {problem}', field=field)
+
+
+def _which(error: Any) -> str | None:
+    """What to do where exactly one of several fields has to be there."""
+    if error.validator != 'oneOf':
+        return None
+    names = [name for choice in error.validator_value
+             for name in choice.get('required', ())]
+    if len(names) != len(error.validator_value) or any(
+            set(choice) != {'required'} for choice in error.validator_value):
+        return None
+    given = [name for name in names if name in error.instance]
+    return (f'must have only one of {" and ".join(given)}' if given
+            else f'must have one of {" and ".join(names)}')
 
 
 def _problem(error: Any) -> str:

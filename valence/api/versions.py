@@ -62,7 +62,7 @@ def wanted(header: str | None) -> Version:
     if not OLDEST <= version <= NEWEST:
         raise errors.NotAcceptable(
             f'there is no version {version} of this API; there are '
-            f'{OLDEST} to {NEWEST}', field=HEADER, code='unknown_version')
+            f'{OLDEST} to {NEWEST}', field=HEADER)
     return version
 
 

@@ -3,8 +3,7 @@
 
 By way of a dictionary, into which JSON columns are spliced as the text they
 are stored as (0.42 of the time of parsing and writing it again, measured).
-Those of a list SQLite writes by itself, see :mod:`valence.db.documents`; only
-what links begin with it does not know.
+Those of a list SQLite writes by itself, see :mod:`valence.db.documents`.
 """
 
 import functools
@@ -14,7 +13,6 @@ from typing import Any
 import orjson
 import sqlalchemy as sa
 
-from valence.api.request import dump
 from valence.db import documents
 from valence.db.types import JSONText
 
@@ -24,11 +22,14 @@ class View:
 
     :param collection: the name in the URL
     :param fields: name in the answer -> column; the uuid is the first
+    :param uuid: its column, where it is not one of the fields
     """
 
-    def __init__(self, collection: str, fields: Mapping[str, Any]) -> None:
+    def __init__(self, collection: str, fields: Mapping[str, Any],
+                 uuid: Any = None) -> None:
         self.collection = collection
         self.fields = dict(fields)
+        self._uuid = fields['uuid'] if uuid is None else uuid
         self._json = [name for name, column in fields.items()
                       if isinstance(column.type, JSONText)]
         self.columns = [
@@ -39,20 +40,25 @@ class View:
         """The same with fewer fields, for lists."""
         return View(self.collection,
                     {name: column for name, column in self.fields.items()
-                     if name not in names})
+                     if name not in names}, self._uuid)
 
     @functools.lru_cache(maxsize=256)  # noqa: B019 - there are few views
     def only(self, names: tuple[str, ...]) -> 'View':
         """The same with these fields."""
         return View(self.collection,
                     {name: column for name, column in self.fields.items()
-                     if name in names})
+                     if name in names}, self._uuid)
 
     @functools.lru_cache(maxsize=256)  # noqa: B019
     def document(self, dialect: sa.Dialect) -> sa.ColumnElement[str]:
-        """A resource as SQLite writes it: without its links."""
-        return documents.as_text(
-            documents.document(self.fields), dialect).label('document')
+        """A resource as SQLite writes it.
+
+        The statement is given ``base``, what links begin with.
+        """
+        return documents.prepared(documents.document({
+            **self.fields, 'links': documents.array(documents.document({
+                'rel': sa.literal('self'), 'href': documents.BASE
+                + f'/v1/{self.collection}/' + self._uuid}))}), dialect)
 
     def one(self, row: Sequence[Any], base: str) -> dict[str, Any]:
         """:param base: what links begin with"""
@@ -72,10 +78,3 @@ class View:
             body['links'] = [{'rel': 'self', 'href': prefix + uuid}]
             bodies.append(body)
         return bodies
-
-    def joined(self, rows: Iterable[Sequence[Any]], base: str) -> Any:
-        """What :meth:`many` makes of rows of uuid and document."""
-        prefix = dump(f'{base}/v1/{self.collection}/')[:-1].decode()
-        return orjson.Fragment('[' + ','.join([
-            f'{document[:-1]},"links":[{{"rel":"self","href":{prefix}{uuid}"'
-            '}]}' for uuid, document in rows]) + ']')

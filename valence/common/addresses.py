@@ -22,9 +22,20 @@ ALWAYS_DENIED: tuple[_Network, ...] = tuple(
     ipaddress.ip_network(text) for text in (
         '0.0.0.0/8', '169.254.0.0/16', '224.0.0.0/4', '255.255.255.255/32',
         '100.100.100.200/32', '168.63.129.16/32', '192.0.0.192/32',
-        '::/128', 'fe80::/10', 'fec0::/10', 'ff00::/8', 'fd00:ec2::254/128'))
+        '::/128', 'fe80::/10', 'fec0::/10', 'ff00::/8',
+        # Amazon (::254 instances, ::23 EKS), Google, Scaleway, Oracle.
+        'fd00:ec2::/64', 'fd20:ce::254/128', 'fd00:42::42/128',
+        'fd00:c1::a9fe:a9fe/128'))
 
-_NAT64 = ipaddress.ip_network('64:ff9b::/96')
+#: IPv6 that ends with the IPv4 address that it stands for: compatible and
+#: mapped (RFC 4291), translated (RFC 2765), NAT64 (RFC 6052).
+_ENDS_WITH_IPV4 = tuple(ipaddress.ip_network(text) for text in (
+    '::/96', '::ffff:0:0/96', '::ffff:0:0:0/96', '64:ff9b::/96'))
+_LOOPBACK = ipaddress.IPv6Address('::1')
+_LOCAL_NAT64 = ipaddress.ip_network('64:ff9b:1::/48')
+_THIS_HOST = ipaddress.ip_network('0.0.0.0/8')
+#: The identifiers of ISATAP's interfaces (RFC 5214) begin with these.
+_ISATAP = (0x00005efe, 0x02005efe)
 
 
 class AddressPolicy:
@@ -93,12 +104,31 @@ def _faces(address: IPAddress) -> tuple[IPAddress, ...]:
     """``address`` and the IPv4 addresses that it stands for, if any."""
     if isinstance(address, ipaddress.IPv4Address):
         return (address,)
+    number = int(address)
+    last = ipaddress.IPv4Address(number & 0xffffffff)
     if address.ipv4_mapped is not None:
-        return (address.ipv4_mapped,)
+        return (last,)
     if address.sixtofour is not None:
         return (address, address.sixtofour)
     if address.teredo is not None:
         return (address, *address.teredo)
-    if address in _NAT64:
-        return (address, ipaddress.IPv4Address(int(address) & 0xffffffff))
+    if address in _LOCAL_NAT64:
+        return (address, *_translated(number))
+    if (number >> 32) & 0xffffffff in _ISATAP or address != _LOOPBACK and any(
+            address in network for network in _ENDS_WITH_IPV4):
+        return (address, last)
     return (address,)
+
+
+def _translated(number: int) -> list[IPAddress]:
+    """What an address of RFC 8215 can stand for.
+
+    Only its network knows how long the prefix is: each of RFC 6052, section
+    2.2, is tried, in which bits 64 to 71 are left out. What is padding in
+    the others begins with a zero.
+    """
+    without = number >> 64 << 56 | number & (1 << 56) - 1
+    found = [ipaddress.IPv4Address(bits & 0xffffffff) for bits in (
+        without >> 40, without >> 32, without >> 24, number)]
+    return ([one for one in found if one not in _THIS_HOST]
+            or [*found[-1:]])

@@ -20,7 +20,7 @@ def index(request: Request) -> Answer:
     """List conductors; the dead are forgotten after some time."""
     timeout = request.settings.conductor_timeout
     view = _view(timeout)
-    query = sa.select().where(
+    query = sa.select().select_from(_TABLE).where(
         *finding.conditions(request.query, {'host': _C.host}))
     wanted = request.query.get('alive')
     if wanted is not None:

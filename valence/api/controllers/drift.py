@@ -11,7 +11,7 @@ from valence.api.views import View
 from valence.db import models
 
 _TABLE: Any = models.Drift.__table__
-_PODS: Any = models.PodManager.__table__
+_PODS = finding.POD_MANAGERS
 _C = _TABLE.c
 
 VIEW = View('drift', {
@@ -30,8 +30,7 @@ VIEW = View('drift', {
     'updated_at': _C.updated_at,
 })
 
-_LIST = sa.select().select_from(
-    _TABLE.join(_PODS, _PODS.c.id == _C.pod_manager_id))
+_LIST = sa.select().select_from(finding.with_pod_manager(_TABLE))
 _ONE = finding.Finder('difference', _LIST.add_columns(*VIEW.columns), _TABLE)
 _FILTERS = {'kind': _C.kind, 'state': _C.state}
 
@@ -42,14 +41,13 @@ def index(request: Request) -> Answer:
     if 'node' in request.query:
         conditions.append(_C.node_uuid == request.query['node'].lower())
     with request.database.read() as conn:
-        if 'pod_manager' in request.query:
-            conditions.append(_C.pod_manager_id == finding.named_pod_manager(
-                conn, request.query['pod_manager']).id)
+        conditions += finding.of_pod_manager(
+            request, conn, _C.pod_manager_id)
         return finding.page(request, conn, VIEW, _LIST.where(*conditions),
                             _TABLE)
 
 
 def show(request: Request, drift: str) -> Answer:
     """Show a difference."""
-    with request.database.read() as conn:
-        return Answer(VIEW.one(_ONE.find(conn, drift), request.url))
+    return Answer(VIEW.one(request.database.look(
+        lambda conn: _ONE.find(conn, drift)), request.url))

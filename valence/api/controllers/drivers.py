@@ -8,19 +8,35 @@ import sqlalchemy as sa
 from valence.api import finding, links
 from valence.api.request import Answer, Request
 from valence.common import errors
-from valence.db import models
+from valence.db import listing, models
 from valence.db.types import utcnow
 
 _C: Any = models.Conductor.__table__.c
 
 
 def index(request: Request) -> Answer:
-    """List the drivers of all living conductors."""
+    """List the drivers of all living conductors, by their names."""
+    query = request.query
     with request.database.read() as conn:
         drivers = _available(conn, request.settings.conductor_timeout)
+    names = list(drivers)
+    if query.get('sort_dir') == 'desc':
+        names.reverse()
+    if 'marker' in query:
+        if query['marker'] not in drivers:
+            raise listing.no_marker()
+        names = names[names.index(query['marker']) + 1:]
+    limit = query.get('limit', request.settings.default_limit)
+    bodies = [_body(request, drivers[name]) for name in names[:limit]]
+    if 'fields' in query:
+        wanted = {*query['fields'], 'links'}
+        bodies = [{name: value for name, value in body.items()
+                   if name in wanted} for body in bodies]
     return Answer({
-        'drivers': [_body(request, driver) for driver in drivers.values()],
-        'next': None})
+        'drivers': bodies,
+        'next': links.next_page(
+            request.url, 'drivers', request.query_pairs, names[limit - 1])
+        if len(names) > limit else None})
 
 
 def show(request: Request, driver: str) -> Answer:

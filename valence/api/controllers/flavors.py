@@ -6,7 +6,13 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from valence.api import finding, patches, preconditions, validation
+from valence.api import (
+    finding,
+    patches,
+    preconditions,
+    repeats,
+    validation,
+)
 from valence.api.request import Answer, Request
 from valence.api.schemas import flavors as schemas
 from valence.api.schemas.properties import normalise
@@ -35,7 +41,7 @@ _check_whole = validation.compile_body(schemas.CREATE)
 
 def index(request: Request) -> Answer:
     """List flavors."""
-    query = sa.select().where(
+    query = sa.select().select_from(flavors.FLAVORS).where(
         *finding.conditions(request.query, {'name': _C.name}))
     with request.database.read() as conn:
         return finding.page(request, conn, VIEW, query, flavors.FLAVORS)
@@ -43,18 +49,19 @@ def index(request: Request) -> Answer:
 
 def show(request: Request, flavor: str) -> Answer:
     """Show a flavor."""
-    with request.database.read() as conn:
-        return Answer(VIEW.one(_ONE.find(conn, flavor), request.url))
+    return Answer(VIEW.one(request.database.look(
+        lambda conn: _ONE.find(conn, flavor)), request.url))
 
 
 def create(request: Request) -> Answer:
     """Create a flavor."""
     body = request.body
-    uuid = request.database.run(flavors.create, {
-        'uuid': str(uuid_module.uuid4()), 'name': body['name'],
-        'description': body.get('description'),
-        'properties': normalise(body['properties'])})
-    answer = show(request, uuid)
+    values = {'uuid': str(uuid_module.uuid4()), 'name': body['name'],
+              'description': body.get('description'),
+              'properties': normalise(body['properties'])}
+    made = repeats.once(
+        request, lambda conn, _: [flavors.create(conn, values)])
+    answer = show(request, made.uuids[0])
     return Answer(answer.body, headers=(
         ('Location', answer.body['links'][0]['href']),))
 
@@ -68,7 +75,8 @@ def update(request: Request, flavor: str) -> Answer:
         row = _ROW.find(conn, flavor, lock=True)
         _check_unchanged(request, conn, row)
         whole = patches.apply(request, {
-            name: getattr(row, name) for name in _FIELDS}, _FIELDS)
+            name: getattr(row, name) for name in _FIELDS}, _FIELDS,
+            lambda: VIEW.one(_ONE.find(conn, row.uuid), request.url))
         # What was removed may have been needed.
         _check_whole(whole)
         flavors.update(conn, row.uuid, {

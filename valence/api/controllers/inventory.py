@@ -18,7 +18,7 @@ from valence.api.request import Answer, Request
 from valence.api.views import View
 from valence.db import models
 
-_PODS: Any = models.PodManager.__table__
+_PODS = finding.POD_MANAGERS
 _CLAIMS: Any = models.Claim.__table__
 _NODES: Any = models.Node.__table__
 
@@ -38,7 +38,7 @@ class Resource:
         self.table = table = model.__table__
         c = table.c
         self.owned = node is not None
-        source = table.join(_PODS, _PODS.c.id == c.pod_manager_id)
+        source = finding.with_pod_manager(table)
         if node is not None:
             source = node(source, c)
         view = View(str(table.name), {
@@ -144,7 +144,7 @@ def sync_devices(request: Request) -> Answer:
 
     def ask(conn: sa.Connection, requester: requests.Requester) -> list[str]:
         if ident:
-            uuids = [finding.named_pod_manager(conn, ident).uuid]
+            uuids = [finding.named_pod_manager(request, conn, ident).uuid]
         else:
             uuids = list(conn.scalars(
                 sa.select(_PODS.c.uuid).order_by(_PODS.c.id)))
@@ -164,27 +164,25 @@ def show_zone(request: Request, zone: str) -> Answer:
 
 
 def _show(request: Request, resource: Resource, uuid: str) -> Answer:
-    with request.database.read() as conn:
-        row = resource.finder.find(conn, uuid)
-    return Answer(resource.view.one(row, request.url))
+    return Answer(resource.view.one(request.database.look(
+        lambda conn: resource.finder.find(conn, uuid)), request.url))
 
 
 def _index(request: Request, resource: Resource) -> Answer:
     with request.database.read() as conn:
         return finding.page(
             request, conn, resource.summary,
-            resource.list.where(*_conditions(conn, resource, request.query)),
+            resource.list.where(
+                *_conditions(resource, request.query),
+                *finding.of_pod_manager(
+                    request, conn, resource.table.c.pod_manager_id)),
             resource.table)
 
 
-def _conditions(conn: sa.Connection, resource: Resource,
-                query: Mapping[str, Any]) -> list[Any]:
+def _conditions(resource: Resource, query: Mapping[str, Any]
+                ) -> list[Any]:
     c = resource.table.c
     conditions = finding.conditions(query, resource.filters)
-    if 'pod_manager' in query:
-        conditions.append(
-            c.pod_manager_id == finding.named_pod_manager(
-                conn, query['pod_manager']).id)
     if 'missing' in query:
         conditions.append(_null(c.missing_since, not query['missing']))
     if 'node' in query:

@@ -20,9 +20,10 @@ from valence.api.schemas.properties import normalise
 from valence.api.views import View
 from valence.common import errors
 from valence.db import models
+from valence.db.looking import Reader
 
 _TABLE: Any = models.Node.__table__
-_PODS: Any = models.PodManager.__table__
+_PODS = finding.POD_MANAGERS
 _CLAIMS: Any = models.Claim.__table__
 _DEVICES: Any = models.Device.__table__
 _C = _TABLE.c
@@ -59,7 +60,7 @@ VIEW = View('nodes', {
 })
 _SUMMARY = VIEW.without('details')
 
-_SOURCE = _TABLE.join(_PODS, _PODS.c.id == _C.pod_manager_id)
+_SOURCE = finding.with_pod_manager(_TABLE)
 _ONE = scope.Finder(
     'node', sa.select(_C.id, *VIEW.columns).select_from(_SOURCE), _TABLE,
     _ALL_PROJECTS, by_name=True)
@@ -91,9 +92,8 @@ def index(request: Request) -> Answer:
         conditions.append(_C.flavor_uuid == uuid if uuid
                           else _C.flavor_name == query['flavor'])
     with request.database.read() as conn:
-        if 'pod_manager' in query:
-            conditions.append(_C.pod_manager_id == finding.named_pod_manager(
-                conn, query['pod_manager']).id)
+        conditions += finding.of_pod_manager(
+            request, conn, _C.pod_manager_id)
         return finding.page(
             request, conn, _SUMMARY, _LIST.where(*conditions), _TABLE,
             scope.visible(request, _TABLE, _ALL_PROJECTS))
@@ -101,8 +101,8 @@ def index(request: Request) -> Answer:
 
 def show(request: Request, node: str) -> Answer:
     """Show a node and the devices it owns."""
-    with request.database.read() as conn:
-        return Answer(_read(request, conn, node))
+    return Answer(request.database.look(
+        lambda conn: _read(request, conn, node)))
 
 
 def create(request: Request) -> Answer:
@@ -114,7 +114,7 @@ def create(request: Request) -> Answer:
         pod_manager = None
         if 'pod_manager' in body:
             pod_manager = finding.named_pod_manager(
-                conn, body['pod_manager']).uuid
+                request, conn, body['pod_manager']).uuid
         flavor = None
         if 'flavor' in body:
             flavor = flavors.named(conn, body['flavor'])
@@ -138,14 +138,14 @@ def update(request: Request, node: str) -> Answer:
         row = _ROW.find(conn, request, node, lock=True)
         preconditions.check(request, lambda: _read(request, conn, row.uuid))
         before = {'name': row.name, 'description': row.description}
-        after = patches.apply(request, before, tuple(before))
+        after = patches.apply(request, before, tuple(before), lambda: _read(
+            request, conn, row.uuid))
         _check_whole(after)
         requests.describe(conn, row, after['name'], after.get('description'))
         return str(row.uuid)
 
     uuid = request.database.run(change)
-    with request.database.read() as conn:
-        return Answer(_read(request, conn, uuid))
+    return show(request, uuid)
 
 
 def delete(request: Request, node: str) -> Answer:
@@ -164,8 +164,7 @@ def action(request: Request, node: str) -> Answer:
         request.services.policy.check(_RESET_STATE, request.context)
         if body['reset-state']['state'] == 'active':
             return _ask(request, node, remedies.verify)
-        return operations.ended_here(
-            _ask(request, node, remedies.quarantine))
+        return _ask(request, node, remedies.quarantine, ends='succeeded')
     for name, function in (('attach', requests.attach),
                            ('detach', requests.detach)):
         if name in body:
@@ -177,24 +176,26 @@ def action(request: Request, node: str) -> Answer:
                 boot['Enabled'])
 
 
-def _ask(request: Request, ident: str, function: Any, *args: Any) -> Answer:
+def _ask(request: Request, ident: str, function: Any, *args: Any,
+         ends: str | None = None) -> Answer:
     def ask(conn: sa.Connection, requester: requests.Requester) -> str:
         row = _ROW.find(conn, request, ident, lock=True)
         preconditions.check(request, lambda: _read(request, conn, row.uuid))
         return str(function(conn, requester, row.uuid, *args))
 
     return operations.accept(
-        request, ask, node=lambda conn, operation: _read_if_there(
+        request, ask, ends=ends, node=lambda conn, operation: _read_if_there(
             request, conn, operation['node']))
 
 
-def _read(request: Request, conn: sa.Connection, ident: str
+def _read(request: Request, conn: Reader, ident: str
           ) -> dict[str, Any]:
     row = _ONE.find(conn, request, ident)
-    body = VIEW.one(tuple(row)[1:], request.url)
+    row_id, *fields = row
+    body = VIEW.one(fields, request.url)
     body['devices'] = [
         dict(zip(_DEVICE_NAMES, device, strict=True))
-        for device in conn.execute(_DEVICES_OF, {'id': row.id})]
+        for device in conn.execute(_DEVICES_OF, {'id': row_id})]
     return body
 
 

@@ -13,6 +13,7 @@ from valence.api import (
     finding,
     patches,
     preconditions,
+    repeats,
     validation,
 )
 from valence.api.controllers import drivers, operations
@@ -64,25 +65,29 @@ _ONE = finding.Finder('pod manager', sa.select(*VIEW.columns), _TABLE,
                       by_name=True)
 _ROW = finding.Finder('pod manager', sa.select(_TABLE), _TABLE,
                       by_name=True)
-_LIST = sa.select()
+_LIST = sa.select().select_from(_TABLE)
 _check_whole = validation.compile_body(schemas.WHOLE)
-_FILTERS = {'name': _C.name, 'driver': _C.driver, 'url': _C.url,
-            'status': _C.status}
+_FILTERS = {'name': _C.name, 'driver': _C.driver, 'status': _C.status}
 
 
 def index(request: Request) -> Answer:
-    """List pod managers, in the order of their registration."""
+    """List pod managers, in the order of their registration.
+
+    A ``url`` is found however it is written.
+    """
+    conditions = finding.conditions(request.query, _FILTERS)
+    if 'url' in request.query:
+        conditions.append(_C.url.in_(
+            sorted(endpoints.forms(request.query['url']))))
     with request.database.read() as conn:
-        return finding.page(
-            request, conn, _SUMMARY,
-            _LIST.where(*finding.conditions(request.query, _FILTERS)),
-            _TABLE)
+        return finding.page(request, conn, _SUMMARY,
+                            _LIST.where(*conditions), _TABLE)
 
 
 def show(request: Request, pod_manager: str) -> Answer:
     """Show a pod manager. Its credentials are never shown."""
-    with request.database.read() as conn:
-        return Answer(VIEW.one(_ONE.find(conn, pod_manager), request.url))
+    return Answer(VIEW.one(request.database.look(
+        lambda conn: _ONE.find(conn, pod_manager)), request.url))
 
 
 def create(request: Request) -> Answer:
@@ -90,24 +95,31 @@ def create(request: Request) -> Answer:
 
     Its first sync is due at once.
     """
+    # Before what may be different by now: names, conductors, policies.
+    made = (repeats.known(request, secret=True)
+            or repeats.once(request, _registration(request), secret=True))
+    answer = show(request, made.uuids[0])
+    return Answer(answer.body, headers=(
+        ('Location', answer.body['links'][0]['href']),))
+
+
+def _registration(request: Request) -> repeats.Ask:
+    """What ``create`` does in its transaction; the rest is checked here."""
     body = request.body
     secret = _secret(body)
-    values = _endpoint_values(request, body)
+    name = body.get('driver', 'redfish')
+    values = _endpoint_values(request, body, name)
     _check_address(request, values['url'])
     with request.database.read() as conn:
         driver = drivers.require(
-            conn, body.get('driver', 'redfish'),
-            request.settings.conductor_timeout)
+            conn, name, request.settings.conductor_timeout)
     properties = body.get('connection_properties', {})
     _check_properties(driver, properties)
     values.update(uuid=str(uuid_module.uuid4()), name=body['name'],
                   driver=driver['name'],
                   connection_properties=properties,
                   **_sealed(request, secret))
-    uuid = request.database.run(pod_managers.create, values)
-    answer = show(request, uuid)
-    return Answer(answer.body, headers=(
-        ('Location', answer.body['links'][0]['href']),))
+    return lambda conn, _: [pod_managers.create(conn, values)]
 
 
 def update(request: Request, pod_manager: str) -> Answer:
@@ -122,11 +134,12 @@ def update(request: Request, pod_manager: str) -> Answer:
         row = _ROW.find(conn, pod_manager, lock=True)
         _check_unchanged(request, conn, row)
         before = _document(row)
-        after = patches.apply(request, before, tuple(before))
+        after = patches.apply(request, before, tuple(before), lambda: VIEW.one(
+            _ONE.find(conn, row.uuid), request.url))
         _check_whole(after)
         patch = {name: after.get(name) for name in before
                  if name not in after or after[name] != before[name]}
-        changes = _endpoint_values(request, patch)
+        changes = _endpoint_values(request, patch, row.driver)
         if 'url' in changes and changes['url'] not in permitted:
             raise _NewURL(changes['url'])
         for name in ('name', 'draining'):
@@ -250,14 +263,14 @@ def _sealed(request: Request, secret: dict[str, Secret] | None
     return {'credentials': token, 'credentials_key': key}
 
 
-def _endpoint_values(request: Request, body: dict[str, Any]
-                     ) -> dict[str, Any]:
+def _endpoint_values(request: Request, body: dict[str, Any],
+                     driver: str) -> dict[str, Any]:
     """What ``body`` says about where the pod manager is, checked."""
     settings = request.settings
     values: dict[str, Any] = {}
     if 'url' in body:
         values['url'] = endpoints.normalise_url(
-            body['url'], settings.allow_http)
+            body['url'], settings.allow_http, driver)
     if 'ca_certificates' in body:
         if body['ca_certificates'] is not None:
             endpoints.check_ca_certificates(body['ca_certificates'])

@@ -52,10 +52,8 @@ def index(request: Request) -> Answer:
     """
     query = _QUERY
     with request.database.read() as conn:
-        if 'pod_manager' in request.query:
-            query = query.where(
-                _PODS.c.id == finding.named_pod_manager(
-                    conn, request.query['pod_manager']).id)
+        query = query.where(
+            *finding.of_pod_manager(request, conn, _PODS.c.id))
         if 'type' in request.query:
             query = query.where(_DEVICES.c.type == request.query['type'])
         rows = conn.execute(query).all()

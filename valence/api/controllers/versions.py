@@ -28,8 +28,8 @@ def show(request: Request) -> Answer:
         'resources': {
             name: f'{request.url}/v1/{name}' for name in (
                 'pod_managers', 'racks', 'systems', 'devices', 'zones',
-                'drift', 'flavors', 'nodes', 'operations', 'drivers',
-                'conductors')},
+                'usage', 'drift', 'flavors', 'nodes', 'operations', 'quotas',
+                'drivers', 'conductors')},
     })
 
 

@@ -47,8 +47,6 @@ CODES: dict[str, tuple[tuple[int, ...], str]] = {
         (404,), 'there is no such thing, or it is not yours'),
     'method_not_allowed': (
         (405,), 'use a method that ``Allow`` lists'),
-    'not_acceptable': (
-        (406,), 'the answer cannot be had in that form'),
     'unknown_version': (
         (406,), 'ask for a version in the range that ``detail`` says'),
     'request_timeout': (

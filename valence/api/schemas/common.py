@@ -21,15 +21,21 @@ UUID: Schema = {
     'description': 'a uuid',
 }
 
-#: Can stand in a URL, and cannot be taken for a uuid or for "..".
+# Controls (C0, C1), ends of lines, and what only looks like nothing.
+_NEVER = r'\x00-\x1f\x7f-\x9f\u2028\u2029/'
+_SPACES = r'\x20\xa0\u1680\u2000-\u200a\u202f\u205f\u3000'
+
+#: Can stand in a URL, and cannot be taken for a uuid or for "..". MariaDB
+#: compares without the spaces at the end, so there are none.
 NAME: Schema = {
     'type': 'string',
     'minLength': 1,
     'maxLength': 255,
-    'pattern': (r'^(?!' + _UUID + r')[^\x00-\x20\x7f/.]'
-                r'[^\x00-\x1f\x7f/]*' + _END),
+    'pattern': (f'^(?!{_UUID})[^{_NEVER}{_SPACES}.]'
+                f'([^{_NEVER}]*[^{_NEVER}{_SPACES}])?{_END}'),
     'description': 'a name: without slashes or control characters, not '
-                   'beginning with a dot or a space, and not a uuid',
+                   'beginning with a dot, not beginning or ending with a '
+                   'space, and not a uuid',
 }
 
 #: Either of both, where a resource is referred to.

@@ -5,7 +5,9 @@ from valence.api.schemas.common import (
     OPEN,
     TEXT,
     UUID,
+    WORD,
     array,
+    listing,
     nullable,
     page,
     resource,
@@ -22,3 +24,12 @@ DRIVER = resource('Driver', {
 })
 
 PAGE = page('drivers', DRIVER)
+
+_LISTING = listing(PAGE)
+#: Drivers have no uuids and are sorted by their names.
+LIST = {**_LISTING, 'properties': {
+    **_LISTING['properties'],
+    'marker': {**WORD, 'description':
+               'the name of the last entry of the page before'},
+    'sort_key': {'enum': ['name']},
+}}

@@ -54,14 +54,17 @@ ALWAYS = ('x-openstack-request-id', versions.HEADER, 'Vary')
 
 
 def is_single(route: Any) -> bool:
-    """Whether a route is about one resource, so that ETags have a sense."""
-    return bool(route.path.endswith('}'))
+    """Whether the answer of a route is one resource, which has an ETag.
+
+    What the API says about itself is none.
+    """
+    return (route.policy is not None
+            and 'links' in (route.answer or {}).get('properties', ()))
 
 
 def takes_key(route: Any) -> bool:
     """Whether a request is made once, however often it is sent."""
-    return bool(route.status == 202
-                and 'operation' in route.answer['properties'])
+    return route.status in (201, 202)
 
 
 def accepted(route: Any) -> list[str]:
@@ -81,7 +84,6 @@ def answered(route: Any) -> list[str]:
     names = list(ALWAYS)
     if route.status in (201, 202):
         names.append('Location')
-    if route.status == 201 or (is_single(route)
-                               and route.method in ('GET', 'PATCH')):
+    if is_single(route):
         names.append('ETag')
     return names

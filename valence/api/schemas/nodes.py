@@ -24,19 +24,7 @@ from valence.api.schemas.common import (
 )
 from valence.api.schemas.operations import accepted
 from valence.api.schemas.properties import PROPERTIES, REQUIREMENTS
-
-#: DSP0268, Resource.ResetType.
-RESET_TYPES = [
-    'On', 'ForceOn', 'ForceOff', 'GracefulShutdown', 'GracefulRestart',
-    'ForceRestart', 'PowerCycle', 'PushPowerButton', 'Nmi', 'Pause',
-    'Resume', 'Suspend', 'FullPowerCycle',
-]
-
-#: DSP0268, ComputerSystem.BootSource, as far as no second value is needed.
-BOOT_TARGETS = [
-    'None', 'Pxe', 'Floppy', 'Cd', 'Usb', 'Hdd', 'BiosSetup', 'Utilities',
-    'Diags', 'UefiShell', 'SDCard', 'UefiHttp', 'RemoteDrive', 'Recovery',
-]
+from valence.common import power
 
 CREATE = body({
     'name': NAME,
@@ -56,10 +44,11 @@ WHOLE = body(_CHANGEABLE, required=('name',))
 _DEVICE = body({'resource_id': UUID}, required=('resource_id',))
 
 ACTION = body({
-    'Reset': body({'Type': {'enum': RESET_TYPES}}, required=('Type',)),
+    'Reset': body({'Type': {'enum': list(power.RESET_TYPES)}},
+                  required=('Type',)),
     'Boot': body({
         'Enabled': {'enum': ['Once', 'Continuous', 'Disabled']},
-        'Target': {'enum': BOOT_TARGETS},
+        'Target': {'enum': list(power.BOOT_TARGETS)},
     }, required=('Enabled',), **{
         'if': {'properties': {'Enabled': {'enum': ['Disabled']}}},
         'else': {'required': ['Target']}}),
@@ -71,6 +60,8 @@ ACTION = body({
     description='an object with exactly one of Reset, Boot, attach, detach '
                 'and reset-state')
 
+_STATE: Schema = {'enum': ['composing', 'active', 'releasing', 'error']}
+
 NODE = resource('Node', {
     'uuid': UUID,
     'name': NAME,
@@ -81,7 +72,7 @@ NODE = resource('Node', {
     'flavor': nullable(UUID),
     'flavor_name': nullable(TEXT),
     'requirements': REQUIREMENTS,
-    'state': {'enum': ['composing', 'active', 'releasing', 'error']},
+    'state': _STATE,
     'state_reason': nullable(TEXT),
     'state_since': TIME,
     'state_deadline': nullable(TIME),
@@ -111,5 +102,5 @@ ACCEPTED = accepted('NodeAccepted', node=nullable(NODE))
 
 LIST = listing(
     PAGE, 'name',
-    name=NAME, state=WORD, pod_manager=IDENT, flavor=IDENT,
+    name=NAME, state=_STATE, pod_manager=IDENT, flavor=IDENT,
     power_state=WORD, managed_by=WORD, all_projects=BOOLEAN)

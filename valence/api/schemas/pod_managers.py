@@ -20,7 +20,7 @@ from valence.api.schemas.common import (
     resource,
 )
 
-_DRIVER: Schema = {
+DRIVER_NAME: Schema = {
     'type': 'string', 'minLength': 1, 'maxLength': 64,
     'pattern': r'^[A-Za-z0-9_.-]+(?![\s\S])',
     'description': 'the name of a driver',
@@ -64,7 +64,7 @@ DELETE = body({'force': BOOLEAN})
 CREATE = body({
     'name': NAME,
     'url': _URL,
-    'driver': _DRIVER,
+    'driver': DRIVER_NAME,
     'authentication': _AUTHENTICATION,
     'ca_certificates': _CA_CERTIFICATES,
     'verify_tls': BOOLEAN,
@@ -94,7 +94,7 @@ POD_MANAGER = resource('PodManager', {
     'uuid': UUID,
     'name': NAME,
     'url': _URL,
-    'driver': _DRIVER,
+    'driver': DRIVER_NAME,
     'authentication': {
         **array(closed({'type': {'enum': ['basic']}})), 'maxItems': 1},
     'ca_certificates': _CA_CERTIFICATES,
@@ -122,5 +122,5 @@ PAGE = page('pod_managers', POD_MANAGER,
 
 LIST = listing(
     PAGE, 'name',
-    name=NAME, driver=_DRIVER, url=_URL,
+    name=NAME, driver=DRIVER_NAME, url=_URL,
     status=_STATUS)

@@ -43,6 +43,7 @@ _FIELDS = {
     'update_flavor': r'properties(\..*)?',
     'create_node': r'properties\..*',
     'list_operations': r'changes-since',
+    'list_pod_managers': r'url',
 }
 #: Nor can it say what is there to be patched, and what a patch makes of it.
 _JSON_PATCH = r'[0-9]+\.(path|from)|[a-z_]+(\..*)?'

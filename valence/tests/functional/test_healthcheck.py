@@ -52,8 +52,10 @@ class Healthcheck(testtools.TestCase):
             self.assertTrue(answer.headers['content-type'].startswith(accept))
             for word in ('ython', 'thread', 'ost', deployment.directory):
                 self.assertNotIn(word, answer.text)
-        wait_for('HEAD is answered', lambda: (
-            self.ask(client, 'HEAD').status_code == 204))
+        answer = wait_for('HEAD is answered', lambda: (
+            answer := self.ask(client, 'HEAD')).ok and answer)
+        self.assertEqual((200, ''), (answer.status_code, answer.text))
+        self.assertNotEqual('0', answer.headers['content-length'])
 
         # Without the broker all works, later.
         broker.shut()

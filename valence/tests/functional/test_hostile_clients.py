@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Clients that are slow, huge or odd, against a real valence-api."""
+"""Clients that are slow, huge or odd, against both of Valence's servers."""
 
 import json
 import signal
@@ -22,13 +22,15 @@ LONG = {'header_timeout': 600, 'body_timeout': 600}
 
 class Api(testtools.TestCase):
 
+    command = 'valence-api'
     timeouts = LONG
 
     def setUp(self):
         super().setUp()
         self.deployment = self.useFixture(Deployment(
-            self, 'sqlite', api={'threads': 4, **self.timeouts}))
-        self.client = self.deployment.start_api()
+            self, 'sqlite', broker=self.command == 'valence-api',
+            api={'threads': 4, **self.timeouts}))
+        self.client = self.deployment.start_api(command=self.command)
 
     def connect(self, data=b''):
         one = socket.create_connection(('127.0.0.1', self.deployment.port))
@@ -54,6 +56,14 @@ class Api(testtools.TestCase):
             pass
         words = data.split(b' ', 2)
         return (int(words[1]) if len(words) > 1 else 0), data
+
+    def assert_shape(self, data):
+        """An answer is an error in the shape that all have."""
+        head, _, body = data.partition(b'\r\n\r\n')
+        error, = json.loads(body)['errors']
+        self.assertEqual(int(head.split()[1]), error['status'])
+        self.assertIn(b'x-openstack-request-id: '
+                      + error['request_id'].encode(), head)
 
     def assert_healthy(self):
         for method, path, body, status in (
@@ -108,6 +118,21 @@ class Slow(Api):
         self.assert_healthy()
 
 
+class SlowStandalone(Slow):
+
+    command = 'valence-standalone'
+
+    def test_stopping(self):
+        """Nobody keeps the process from it."""
+        slow = self.slow_bodies()
+        self.assert_healthy()
+        self.deployment.api.signal(signal.SIGTERM)
+        self.assertEqual(0, self.deployment.api.wait(LONG['body_timeout']))
+        self.assertNotIn('Traceback', self.deployment.api.log)
+        for one in slow:
+            one.close()
+
+
 class Late(Api):
     """Who took too long is told so, and forgotten."""
 
@@ -136,6 +161,67 @@ class Late(Api):
         self.assert_healthy()
 
 
+class LateStandalone(Late):
+
+    command = 'valence-standalone'
+
+
+class Broken(Api):
+    """What does not arrive whole is not acted upon."""
+
+    #: Of a request that does something even without a body.
+    SYNC = HEAD % b'devices/sync' + b'Transfer-Encoding: chunked\r\n\r\n'
+
+    def test_everything(self):
+        if self.command == 'valence-api':
+            self.deployment.start_conductors(self.client, 1)
+        self.client.post('/v1/pod_managers', {
+            'name': 'p', 'url': 'http://127.0.0.1:9'})
+        before = self.operations()
+        for body in (
+                b'zz\r\n{}\r\n', b'2\r\n{}\r\nzz\r\n', b'2\r\n{}junk',
+                b'-1\r\n{}\r\n', b'fffffffffffffffffff\r\n{}',
+                b'2\r\n{}\r\n0\r\nX: trailer\r\n\r\n'):
+            status, data = self.answer(self.connect(self.SYNC + body))
+            self.assertEqual(400, status, (body, data))
+            self.assert_shape(data)
+        for body in (b'', b'2', b'2\r\n', b'2\r\n{}', b'2\r\n{}\r\n',
+                     b'2\r\n{}\r\n0\r\n', b'5\r\n{}'):
+            # Hung up upon, and half of that.
+            self.connect(self.SYNC + body).close()
+            one = self.connect(self.SYNC + body)
+            one.shutdown(socket.SHUT_WR)
+            self.assertIn(self.answer(one)[0], (0, 400), body)
+        for head in (b'Transfer-Encoding: gzip, chunked',
+                     b'Transfer-Encoding: chunked, chunked'):
+            self.assertIn(self.status(
+                HEAD % b'devices/sync' + head + b'\r\n\r\n'
+                b'2\r\n{}\r\n0\r\n\r\n'), (0, 400), head)
+        one = self.connect(
+            HEAD % b'devices/sync' + b'Content-Length: 9\r\n\r\n{}')
+        one.shutdown(socket.SHUT_WR)
+        self.assertIn(self.answer(one)[0], (0, 400))
+        self.assert_healthy()
+        self.assertEqual(before, self.operations())
+        log = self.deployment.api.log
+        self.assertNotIn('Traceback', log)
+        self.assertNotIn('unexpected error', log)
+        # What is whole is acted upon, in however many chunks.
+        for body in (b'0\r\n\r\n', b'2\r\n{}\r\n0\r\n\r\n',
+                     b'1;a=b\r\n{\r\n1\r\n}\r\n0\r\n\r\n'):
+            self.assertEqual(202, self.status(self.SYNC + body), body)
+        self.assertNotEqual(before, self.operations())
+
+    def operations(self):
+        return [one['uuid'] for one in
+                self.client.get('/v1/operations')['operations']]
+
+
+class BrokenStandalone(Broken):
+
+    command = 'valence-standalone'
+
+
 class Huge(Api):
     """What is out of proportion is refused before anything parses it."""
 
@@ -145,6 +231,8 @@ class Huge(Api):
         self.names_with_underscores()
         self.bodies_and_lengths()
         self.paths()
+        self.oddities()
+        self.hosts()
         self.assert_healthy()
 
     def heads(self):
@@ -156,6 +244,7 @@ class Huge(Api):
 
         for data, expected in (
                 (request(headers=many(90)), (200,)),
+                (request(headers=many(97)), (431,)),
                 (request(headers=many(200)), (0, 400, 431)),
                 (request(headers=many(20_000)), (0, 400, 431)),
                 (request(headers=b'X: ' + b'a' * 30_000 + b'\r\n'), (200,)),
@@ -249,6 +338,35 @@ class Huge(Api):
                 f'GET {path} HTTP/1.1\r\nHost: a\r\n\r\n'.encode()), path)
 
 
+    def oddities(self):
+        """Errors are in the one shape, whatever asks for them."""
+        for line, status in (
+                ('GET //v1', 404), ('OPTIONS *', 404), ('GET /v1/nodes/\xe9',
+                                                        404),
+                ('get /v1/nodes', 405), ('CONNECT a:1', 405),
+                ('TRACE /v1', 405), ('POST /healthcheck', 405)):
+            got, data = self.answer(self.connect(
+                f'{line} HTTP/1.1\r\nHost: a\r\n\r\n'.encode()))
+            self.assertEqual(status, got, (line, data))
+            self.assert_shape(data)
+            self.assertEqual(status == 405, b'\r\nallow: ' in data, line)
+
+    def hosts(self):
+        """A Host that is none leads back to the address that was asked."""
+        for head in (b'', b'Host: a b\r\n', b'Host: a"b\r\n',
+                     b'Host: a\r\nHost: b\r\n'):
+            status, data = self.answer(self.connect(
+                b'GET / HTTP/1.1\r\n' + head + b'\r\n'))
+            self.assertEqual(200, status, (head, data))
+            self.assertIn(f'"http://127.0.0.1:{self.deployment.port}/v1"',
+                          data.decode())
+
+
+class HugeStandalone(Huge):
+
+    command = 'valence-standalone'
+
+
 class Addresses(testtools.TestCase):
     """Whoever registers a pod manager cannot send Valence anywhere."""
 
@@ -260,10 +378,14 @@ class Addresses(testtools.TestCase):
         # Metadata services and link-local addresses.
         'https://169.254.169.254', 'https://169.254.170.2/v2',
         'https://100.100.100.200', 'https://168.63.129.16',
-        'https://[fd00:ec2::254]', 'https://[fe80::1]',
+        'https://[fd00:ec2::254]', 'https://[fd00:ec2::23]',
+        'https://[fd20:ce::254]', 'https://[fd00:42::42]',
+        'https://[fe80::1]',
         'https://[fe80::1%25eth0]',
         # The same, in other words.
         'https://[::ffff:169.254.169.254]', 'https://[::ffff:a9fe:a9fe]',
+        'https://[::ffff:0:a9fe:a9fe]', 'https://[64:ff9b:1::a9fe:a9fe]',
+        'https://[::7f00:1]',
         'https://[64:ff9b::a9fe:a9fe]', 'https://[2002:a9fe:a9fe::1]',
         'https://2852039166', 'https://0xa9fea9fe',
         'https://0251.0376.0251.0376', 'https://169.254.43518',
@@ -292,7 +414,7 @@ class Addresses(testtools.TestCase):
 
         def register(url):
             return client.request('POST', '/v1/pod_managers', {
-                'name': f'pod {url[8:]}'.replace('/', ' '), 'url': url})
+                'name': f'pod {url[8:]}'.replace('/', '-'), 'url': url})
 
         for url in self.REFUSED:
             answer = register(url)

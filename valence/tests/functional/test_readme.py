@@ -37,6 +37,9 @@ _SCHEMAS = {'pod_managers': pod_managers.CREATE}
 _STRICT_CURL = 'curl() { command curl --fail-with-body "$@"; }\n'
 #: What was started in the background ends with its document.
 _TIDY = "trap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n"
+#: Where the commands are, and where the documents have them.
+_BIN = os.path.dirname(sys.executable)
+_SHOWN_BIN = re.compile(r'(?<![\w./-])(\$PWD/)?\.venv/bin\b')
 #: In the documents in place of free ones.
 _PORTS = ('8290', '8291', '8299')
 _ENGINE = 'doc/source/contributor/engine.rst'
@@ -51,9 +54,14 @@ def setUpModule() -> None:
 
 def shell(test: testtools.TestCase, script: str, stdin: str = '',
           **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run commands as a user would who stops at the first failure."""
-    path = f'{os.path.dirname(sys.executable)}{os.pathsep}' + (
-        os.environ.get('PATH', os.defpath))
+    """Run commands as a user would who stops at the first failure.
+
+    The PATH is one that does not lead to Valence's own commands.
+    """
+    script = _SHOWN_BIN.sub(lambda _: _BIN, script)
+    path = os.pathsep.join(
+        one for one in os.environ.get('PATH', os.defpath).split(os.pathsep)
+        if os.path.realpath(one) != os.path.realpath(_BIN))
     process = subprocess.Popen(
         ['bash', '-c', f'set -euo pipefail\n{script}'], cwd=ROOT, text=True,
         stdin=subprocess.PIPE, stdout=subprocess.PIPE,
@@ -293,6 +301,20 @@ class OnTheDemo(testtools.TestCase):
         self.assertEqual(0, self.demo.wait())
 
 
+class TheDemo(testtools.TestCase):
+
+    def test_it_runs_again_on_what_it_left(self):
+        state = self.useFixture(fixtures.TempDir()).path
+        for _ in range(2):
+            demo = self.useFixture(processes.Process(
+                'demo', sys.executable, str(ROOT / 'tools/demo.py'),
+                '--once', '--state-dir', state))
+            self.assertEqual(0, demo.wait(), demo.out)
+            summary = json.loads(demo.out.splitlines()[-1])
+            self.assertEqual(('ok', 'released'), (
+                summary['result'], summary['state']))
+
+
 class Sandbox(fixtures.Fixture):
     """Stands in for the directories and addresses that documents name."""
 
@@ -306,6 +328,7 @@ class Sandbox(fixtures.Fixture):
             (directory / name).mkdir()
         self._places = {'/etc/valence': str(directory / 'etc'),
                         '/var/lib/valence': str(directory / 'var'),
+                        '/opt/valence': os.path.dirname(_BIN),
                         '8181': str(self.port)}
 
     def inside(self, text: str) -> str:
@@ -320,22 +343,34 @@ class Sandbox(fixtures.Fixture):
 class Guides(testtools.TestCase):
     """The installation guides, followed from top to bottom."""
 
+    def setUp(self) -> None:
+        super().setUp()
+        self.exports = ''
+
+    def run_block(self, block: documents.Block, sandbox: Sandbox) -> None:
+        """All of them in one shell, as far as they can tell."""
+        for command in block.commands:
+            if command.startswith('export '):
+                self.exports += sandbox.inside(command) + '\n'
+        shell(self, self.exports + sandbox.inside('\n'.join(block.commands)),
+              stdin='a good password\n')
+
     def follow(self, document: str, sandbox: Sandbox) -> None:
         for block in documents.blocks(document):
             if block.how.startswith('file '):
                 path = pathlib.Path(sandbox.inside(block.how.split()[1]))
                 path.write_text(sandbox.inside(block.text) + '\n')
             elif block.how == 'run':
-                shell(self, sandbox.inside('\n'.join(block.commands)),
-                      stdin='a good password\n')
+                self.run_block(block, sandbox)
             elif block.how == 'serve':
                 self.serve([sandbox.inside(command)
                             for command in block.commands], sandbox.port)
 
     def serve(self, commands: list[str], port: int) -> None:
         running = [self.useFixture(processes.Process(
-            command.split()[0], processes.script(command.split()[0]),
-            *command.split()[1:])) for command in commands]
+            command.split()[0], shell(
+                self, f'{self.exports}command -v {command.split()[0]}'
+            ).stdout.strip(), *command.split()[1:])) for command in commands]
         client = processes.Client(f'http://127.0.0.1:{port}',
                                   ('admin', 'a good password'))
 
@@ -368,9 +403,9 @@ class Guides(testtools.TestCase):
             ssl='false'))
         # The users are made in the guide for one host.
         for block in documents.blocks('doc/source/install/standalone.rst'):
-            if 'htpasswd' in block.text and block.how == 'run':
-                shell(self, sandbox.inside('\n'.join(block.commands)),
-                      stdin='a good password\n')
+            if block.how == 'run' and ('htpasswd' in block.text
+                                       or 'export' in block.text):
+                self.run_block(block, sandbox)
         self.follow('doc/source/install/services.rst', sandbox)
 
     def test_databases_are_made_as_shown(self):

@@ -21,7 +21,7 @@ _TYPES = {'array', 'boolean', 'integer', 'null', 'number', 'object', 'string'}
 _KEYWORDS = {
     'object': {'properties', 'required', 'additionalProperties',
                'minProperties', 'maxProperties', 'propertyNames', 'if',
-               'else'},
+               'then', 'else'},
     'array': {'items', 'minItems', 'maxItems', 'uniqueItems'},
     'string': {'pattern', 'minLength', 'maxLength', 'format'},
     'integer': {'minimum', 'maximum'},

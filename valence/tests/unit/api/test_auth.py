@@ -167,13 +167,64 @@ class BasicTest(_BasicTest):
                 thread.start()
             entered.wait(60)
             # One works, one waits; as soon as it does, a third is refused.
-            while users._places._value:
+            while users._places._free > 1:
                 self.assertLess(time.monotonic(), deadline)
             with self.assertRaises(errors.TooManyRequests):
                 users.check('operator', b'right')
             leave.set()
             for thread in threads:
                 thread.join()
+
+    def test_a_peer_that_guesses_leaves_room_for_others(self):
+        users = htpasswd.Htpasswd(self.path, patience=60)
+        leave, refused = threading.Event(), []
+        guessing = threading.Semaphore(0)
+        real = bcrypt.checkpw
+
+        def check(password, digest):
+            guessing.release()
+            leave.wait(60)
+            return real(password, digest)
+
+        def guess(number):
+            try:
+                users.check('nobody', b'x', f'2001:db8::{number:x}')
+            except errors.TooManyRequests:
+                refused.append(number)
+
+        with mock.patch.object(bcrypt, 'checkpw', check):
+            threads = [threading.Thread(target=guess, args=(number,))
+                       for number in range(12)]
+            for thread in threads:
+                thread.start()
+            for _ in range(2):
+                self.assertTrue(guessing.acquire(timeout=60))
+            deadline = time.monotonic() + 60
+            while len(refused) < 9:
+                self.assertLess(time.monotonic(), deadline)
+                time.sleep(0.01)
+            found = []
+            others = [threading.Thread(target=lambda peer=peer: found.append(
+                users.check('operator', b'right', peer)))
+                for peer in ('192.0.2.1', '2001:db8:0:1::1', '192.0.2.2')]
+            for thread in others:
+                thread.start()
+            while users._places._free:
+                self.assertLess(time.monotonic(), deadline)
+                time.sleep(0.01)
+            leave.set()
+            for thread in (*threads, *others):
+                thread.join()
+        self.assertEqual([True] * 3, found)
+        self.assertEqual(9, len(refused))
+        self.assertEqual((6, {}), (users._places._free,
+                                   dict(users._places._held)))
+
+    def test_one_peer(self):
+        for peers in (('192.0.2.1', '::ffff:192.0.2.1', 'x, 192.0.2.1'),
+                      ('2001:db8::1', '[2001:db8::2]', '"[2001:db8::3]:4"',
+                       '2001:db8::4%eth0', '192.0.2.1, 2001:db8::5')):
+            self.assertEqual(1, len(set(map(htpasswd._network, peers))))
 
     def test_hashes_of_different_cost(self):
         with open(self.path, 'w') as file:

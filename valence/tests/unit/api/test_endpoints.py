@@ -8,6 +8,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from valence.api import endpoints
 from valence.common import errors
+from valence.drivers.expether import service as expether
+from valence.drivers.redfish import service as redfish
 
 
 def certificate():
@@ -32,11 +34,31 @@ class UrlTest(unittest.TestCase):
                 ('https://pod/redfish/v1/', 'https://pod/redfish/v1'),
                 ('https://192.0.2.1/', 'https://192.0.2.1'),
                 ('https://[2001:DB8:0::1]:1/', 'https://[2001:db8::1]:1'),
-                ('https://a_b.example.', 'https://a_b.example.')):
+                ('https://a_b.example.', 'https://a_b.example')):
             self.assertEqual(form, endpoints.normalise_url(text, False))
             self.assertEqual(form, endpoints.normalise_url(form, False))
         self.assertEqual('http://pod',
                          endpoints.normalise_url('http://pod:80', True))
+
+    def test_the_root_that_the_driver_chooses(self):
+        for driver in ('redfish', 'rsd'):
+            for text in ('https://pod', 'https://POD.:443/redfish/v1/',
+                         'https://pod/redfish/v1'):
+                self.assertEqual('https://pod', endpoints.normalise_url(
+                    text, False, driver))
+            self.assertEqual(
+                'https://pod/a/redfish/v1', endpoints.normalise_url(
+                    'https://pod/a/redfish/v1', False, driver))
+        for text in ('https://pod', 'https://pod./eem/'):
+            self.assertEqual('https://pod/eem', endpoints.normalise_url(
+                text, False, 'expether'))
+        self.assertEqual('https://pod/redfish/v1', endpoints.normalise_url(
+            'https://pod/redfish/v1', False, 'other'))
+
+    def test_the_roots_are_those_of_the_drivers(self):
+        self.assertEqual(endpoints.DEFAULT_ROOTS, {
+            'redfish': redfish.DEFAULT_ROOT, 'rsd': redfish.DEFAULT_ROOT,
+            'expether': expether.DEFAULT_ROOT})
 
     def test_refused(self):
         for text in (
@@ -49,7 +71,8 @@ class UrlTest(unittest.TestCase):
                 'https://pod/%2e%2e/a', 'https://pod/a//b', 'https://pod\\a',
                 'https://pod/a\\b', 'https://po d', 'https://pod/a b',
                 'https://pod\r\nX: y', 'https://pod\0', 'https://pöd',
-                'https://-pod', 'https://pod-', 'https://a..b',
+                'https://-pod', 'https://pod-', 'https://a..b', 'https://a..', 'https://.',
+                'https://127.0.0.1.',
                 'https://' + 'x' * 64, 'https://' + 'a.' * 150,
                 'https://127.1', 'https://0x7f.1', 'https://0x7f000001',
                 'https://2130706433', 'https://1.2.3.4.5', 'https://[::1',

@@ -116,6 +116,34 @@ class GuardTest(base.ApiTest):
         self.assert_error(self.post(b'{}', environ={'CONTENT_LENGTH': '9'}),
                           400, 'invalid_request')
 
+    def test_body_that_does_not_arrive_whole(self):
+        class Broken(io.RawIOBase):
+            def __init__(self, error):
+                self.error = error
+
+            def read(self, size=-1):
+                raise self.error
+
+        for error, status, code in (
+                # Of a chunk's size, of a client that hung up.
+                (ValueError("b'zz' is no number"), 400, 'invalid_request'),
+                (ConnectionResetError(104, 'reset'), 400, 'invalid_request'),
+                (EOFError(), 400, 'invalid_request'),
+                (TimeoutError(), 408, 'request_timeout'),
+                (MemoryError(), 503, 'service_unavailable')):
+            response = self.client.post('/v1/devices/sync', environ={
+                'wsgi.input': Broken(error),
+                'HTTP_TRANSFER_ENCODING': 'chunked'})
+            self.assert_error(response, status, code)
+        self.assertEqual([], self.rung)
+
+    def test_transfer_encodings(self):
+        for coding in ('gzip, chunked', 'identity', 'chunked, chunked'):
+            self.assert_error(self.client.post('/v1/devices/sync', environ={
+                'HTTP_TRANSFER_ENCODING': coding}), 400, 'invalid_request')
+        self.assertEqual(202, self.client.post('/v1/devices/sync', environ={
+            'HTTP_TRANSFER_ENCODING': 'Chunked'}).status)
+
     def test_missing_body(self):
         self.assert_error(self.client.post('/v1/flavors'), 400,
                           'invalid_request')

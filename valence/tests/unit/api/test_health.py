@@ -3,7 +3,41 @@ import threading
 import time
 import unittest
 
-from valence.api import health
+from valence.api import app, health, settings
+from valence.common import policy
+from valence.tests.unit.api import base
+
+
+class HealthcheckTest(base.ApiTest):
+
+    def setUp(self):
+        super().setUp()
+        probes = {'database': health.database_probe(self.database)}
+        self.client = base.Client(app.make_app(
+            settings.Settings(auth_strategy='noauth'), self.database,
+            self.rung.append, vault=self.vault,
+            policy=policy.Policy(policy.get_enforcer(self.conf), ttl=0),
+            health=lambda inner: health.Healthcheck(
+                inner, self.conf, probes)))
+
+    def test_methods(self):
+        get = self.client.get('/healthcheck')
+        self.assertEqual((200, b'database: OK\nbroker: none needed'),
+                         (get.status, get.body))
+        head = self.client.request('HEAD', '/healthcheck')
+        self.assertEqual((200, b''), (head.status, head.body))
+        self.assertEqual(get.headers['content-length'],
+                         head.headers['content-length'])
+        options = self.client.request('OPTIONS', '/healthcheck')
+        self.assertEqual((204, b'', 'GET, HEAD, OPTIONS'), (
+            options.status, options.body, options.headers['allow']))
+        for method in ('POST', 'PUT', 'PATCH', 'DELETE', 'TRACE', 'get'):
+            answer = self.client.request(method, '/healthcheck')
+            self.assert_error(answer, 405, 'method_not_allowed')
+            self.assertEqual('GET, HEAD, OPTIONS', answer.headers['allow'])
+        # All of them with an id.
+        for answer in (get, head, options):
+            self.assertIn('x-openstack-request-id', answer.headers)
 
 
 class ProbeTest(unittest.TestCase):

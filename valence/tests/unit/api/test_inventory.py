@@ -35,6 +35,15 @@ class PagingTest(base.ApiTest):
             self.assertEqual(lengths, [len(page) for page in pages])
             self.assertEqual(self.uuids, joined(pages))
 
+    def test_pages_that_sqlite_packs(self):
+        self.uuids += [self.device(self.pod) for _ in range(195)]
+        for query in ('', '&fields=uuid'):
+            pages = self.follow(f'/v1/devices?limit=100{query}')
+            self.assertEqual([100, 100, 5], [len(page) for page in pages])
+            self.assertEqual(self.uuids, joined(pages))
+        self.assertEqual({'devices': [], 'next': None}, self.client.get(
+            '/v1/devices?limit=100&name=nothing').json)
+
     def test_default_limit(self):
         self.client = base.Client(self.make_app(default_limit=4))
         self.assertEqual([4, 4, 2], [
@@ -239,6 +248,8 @@ class ChangesSinceTest(base.ApiTest):
         for text in ('yesterday', '', '2026-01-31', '2026-01-31T12:00:00',
                      '2026-02-31T12:00:00Z', '2026-01-31T12:00:00+02:00',
                      '20260131T120000Z', '2026-W01-1T00:00:00Z', '1',
+                     '2026-01-31T12:60:00Z', '2026-01-31T12:60:60Z',
+                     '2026-01-31T12:00:00%2B01:60',
                      '9999-12-31T23:59:59-12:00'):
             with self.subTest(text):
                 self.assert_error(self.since(text), 400, 'invalid_request',
@@ -373,3 +384,27 @@ class ConductorsTest(base.ApiTest):
             '/v1/drivers/other').json['description'])
         self.assert_error(self.client.get('/v1/drivers/dead'), 404,
                           'not_found')
+
+    def test_pages_of_drivers(self):
+        self.conductor(drivers={name: {} for name in 'cadb'})
+        names, url = [], '/v1/drivers?limit=2&fields=name'
+        while url:
+            body = self.client.get(url).json
+            for driver in body['drivers']:
+                self.assertEqual({'name', 'links'}, set(driver))
+                names.append(driver['name'])
+            url = body['next']
+            self.assertIn(url, (
+                None, 'http://api/v1/drivers?limit=2&fields=name&marker=b'))
+        self.assertEqual(list('abcd'), names)
+        for query, found in (('sort_dir=desc&limit=1', 'd'),
+                             ('sort_key=name&marker=b', 'cd'),
+                             ('sort_dir=desc&marker=b', 'a'),
+                             ('marker=d', '')):
+            self.assertEqual(list(found), [
+                driver['name'] for driver in self.client.get(
+                    f'/v1/drivers?{query}').json['drivers']])
+        self.assert_error(self.client.get('/v1/drivers?marker=x'), 400,
+                          'marker_not_found', 'marker')
+        self.assert_error(self.client.get('/v1/drivers?fields=x'), 400,
+                          'invalid_request', 'fields.0')

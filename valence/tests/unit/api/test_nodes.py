@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 import sqlalchemy as sa
 
+from valence.common import power
 from valence.db import models
 from valence.db.types import utcnow
+from valence.drivers.expether import ExpEtherDriver
+from valence.drivers.redfish import RedfishDriver
+from valence.drivers.rsd import RsdDriver
 from valence.tests.unit.api import base
 
 
@@ -55,6 +59,16 @@ class ComposeTest(base.ApiTest):
         self.assertEqual({'processor': {'total_cores': 4}},
                          response.json['node']['requirements'])
 
+    def test_no_pod_that_composes_says_which_driver(self):
+        self.update(models.PodManager, self.pod, capabilities={
+            **base.CAPABILITIES, 'compose': False})
+        self.pod_manager('away', status='unreachable')
+        error = self.assert_error(self.compose(flavor='small'), 409,
+                                  'no_valid_resources')
+        for text in ('away: unreachable', 'pod: online',
+                     'driver redfish', 'cannot compose nodes'):
+            self.assertIn(text, error['detail'])
+
     def test_exactly_one_of_flavor_and_properties(self):
         for body in ({}, {'flavor': 'small', 'properties': {
                 'memory': {'capacity_mib': 1}}}):
@@ -77,10 +91,121 @@ class ComposeTest(base.ApiTest):
         self.assertEqual([], self.rung)
         self.assertEqual([], self.client.get('/v1/nodes').json['nodes'])
 
+    def reason(self, **properties):
+        return self.assert_error(self.compose(properties=properties), 409,
+                                 'no_valid_resources')['detail']
+
+    def test_what_is_short(self):
+        self.device(self.pod, type='compute', processor_cores=32,
+                    memory_mib=1024, memory_type='DDR4', model='Epyc')
+        self.device(self.pod, type='memory', memory_mib=1024,
+                    memory_type='DDR5')
+        for words, wanted in (
+                ('none of 2 free compute device(s) has 64 cores',
+                 {'processor': {'total_cores': 64}}),
+                ('none of 2 free compute device(s) has model zzz',
+                 {'processor': {'model': 'zzz'}}),
+                ('none of 2 free compute device(s) has memory of type ddr9',
+                 {'memory': {'type': 'DDR9'}}),
+                ('none of 2 free compute device(s) has 32 cores and model '
+                 'xeon', {'processor': {'total_cores': 32, 'model': 'Xeon'}}),
+                ('70000 MiB wanted, at most 66560 MiB free',
+                 {'memory': {'capacity_mib': 70000}}),
+                ('2048 MiB wanted, at most 1024 MiB free',
+                 {'memory': {'capacity_mib': 2048, 'type': 'ddr4'}}),
+                ('1 gpu wanted, 0 free', {'pci_device': {'type': ['gpu']}})):
+            with self.subTest(words):
+                self.assertEqual(
+                    f'no pod manager can give this node now (pod: {words})',
+                    self.reason(**wanted))
+
     def test_name_taken(self):
         self.compose(flavor='small')
         self.assert_error(self.compose(flavor='small'), 409, 'name_taken',
                           'name')
+
+
+class PodManagersAreTheOperatorsTest(base.ApiTest):
+    """Who may not see pod managers does not learn their names either."""
+
+    settings = {'trust_identity_headers': True}
+
+    def setUp(self):
+        super().setUp()
+        self.member = {'x_roles': 'member', 'x_project_id': 'mine'}
+        self.pods = [self.pod_manager('secret-1', draining=True),
+                     self.pod_manager('secret-2', status='offline')]
+        self.addCleanup(self.assertEqual, [], self.rung)
+
+    def compose(self, **more):
+        return self.client.post('/v1/nodes', {
+            'name': 'n', 'properties': {'processor': {'total_cores': 9}},
+            **more}, **self.member)
+
+    def test_none_is_able(self):
+        error = self.assert_error(self.compose(), 409, 'no_valid_resources')
+        self.assertEqual('no pod manager is online and able to compose '
+                         '(draining; offline)', error['detail'])
+
+    def test_nothing_fits(self):
+        for pod in self.pods:
+            self.update(models.PodManager, pod, draining=False,
+                        status='online')
+        error = self.assert_error(self.compose(), 409, 'no_valid_resources')
+        self.assertEqual('no pod manager can give this node now (2 pod '
+                         'managers: no free compute device)', error['detail'])
+        self.member = {'x_roles': 'admin'}
+        error = self.assert_error(self.compose(), 409, 'no_valid_resources')
+        self.assertIn('secret-1: no free compute device; secret-2: no free',
+                      error['detail'])
+
+    def test_a_guess_is_told_nothing(self):
+        answers = [self.assert_error(
+            self.compose(pod_manager=name), 400, 'unknown_pod_manager',
+            'pod_manager')['detail'].replace(name, '')
+            for name in ('secret-1', 'guess')]
+        self.assertEqual(answers[0], answers[1])
+        for path in ('nodes', 'operations'):
+            for ident in ('secret-1', 'guess', self.pods[0],
+                          self.node(self.pods[0], f'{path}-1')):
+                response = self.client.get(
+                    f'/v1/{path}?pod_manager={ident}', **self.member)
+                self.assertEqual((200, []), (
+                    response.status, response.json[path]), ident)
+            self.assert_error(self.client.get(
+                f'/v1/{path}?pod_manager=guess', x_roles='admin'), 400,
+                'unknown_pod_manager', 'pod_manager')
+
+    def test_it_is_known_by_uuid_from_a_node(self):
+        self.node(self.pods[0], 'own', project_id='mine')
+        uuid = self.client.get('/v1/nodes/own', **self.member).json[
+            'pod_manager']
+        response = self.client.get(f'/v1/nodes?pod_manager={uuid}',
+                                   **self.member)
+        self.assertEqual(['own'], [
+            node['name'] for node in response.json['nodes']])
+        self.assert_error(self.compose(pod_manager=uuid), 409,
+                          'no_valid_resources')
+
+    def test_what_it_cannot_do(self):
+        self.update(models.PodManager, self.pods[1], capabilities={},
+                    status='online')
+        error = self.assert_error(self.compose(pod_manager=self.pods[1]),
+                                  400, 'unsupported', 'pod_manager')
+        self.assertNotIn('secret', error['detail'])
+        self.node(self.pods[0], 'own', project_id='mine')
+        for body in ({'Reset': {'Type': 'Nmi'}},
+                     {'attach': {'resource_id': self.pods[0]}}):
+            response = self.client.post('/v1/nodes/own/action', body,
+                                        **self.member)
+            self.assertEqual(400, response.status)
+            self.assertNotIn('secret', response.error['detail'])
+        error = self.assert_error(self.client.post(
+            '/v1/nodes/' + self.client.get(
+                '/v1/nodes/own', **self.member).json['uuid'] + '/action',
+            {'Reset': {'Type': 'Nmi'}}, x_roles='admin'), 400, 'unsupported',
+            'Reset.Type')
+        self.assertIn('secret-1', error['detail'])
 
 
 class NodesTest(base.ApiTest):
@@ -102,6 +227,23 @@ class NodesTest(base.ApiTest):
         response = self.action(Reset={'Type': 'On'})
         self.assert_error(response, 409, 'node_busy')
         self.assertIn('retry-after', response.headers)
+
+    def test_all_that_a_driver_says_it_can(self):
+        for driver in (ExpEtherDriver, RedfishDriver, RsdDriver):
+            able = driver.capabilities
+            self.assertLessEqual(
+                set(able.reset_types), set(power.RESET_TYPES))
+            self.assertLessEqual(
+                set(able.boot_targets), set(power.BOOT_TARGETS))
+        self.update(models.PodManager, self.pod, capabilities={
+            'reset_types': power.RESET_TYPES,
+            'boot_targets': power.BOOT_TARGETS})
+        for body in (*({'Reset': {'Type': kind}}
+                       for kind in power.RESET_TYPES),
+                     *({'Boot': {'Enabled': 'Once', 'Target': target}}
+                       for target in power.BOOT_TARGETS)):
+            self.update(models.Node, self.uuid, operation_uuid=None)
+            self.assertEqual(202, self.action(**body).status, body)
 
     def test_boot(self):
         response = self.action(Boot={'Enabled': 'Once', 'Target': 'Pxe'})
@@ -132,6 +274,16 @@ class NodesTest(base.ApiTest):
         self.assert_error(self.action(Reset={'Type': 'Nmi'}), 400,
                           'unsupported', 'Reset.Type')
 
+    def test_boot_where_the_pod_has_none(self):
+        self.update(models.PodManager, self.pod, driver='expether',
+                    capabilities={**base.CAPABILITIES, 'boot_targets': []})
+        for boot, field in (({'Enabled': 'Disabled'}, 'Boot.Enabled'),
+                            ({'Enabled': 'Once', 'Target': 'Pxe'},
+                             'Boot.Target')):
+            error = self.assert_error(self.action(Boot=boot), 400,
+                                      'unsupported', field)
+            self.assertIn('driver expether', error['detail'])
+
     def test_release(self):
         response = self.client.delete('/v1/nodes/node')
         self.assertEqual(202, response.status, response.body)
@@ -161,6 +313,11 @@ class NodesTest(base.ApiTest):
                     self.client.post(f'/v1/nodes/{ident}/action',
                                      {'Reset': {'Type': 'On'}})):
                 self.assert_error(response, 404, 'not_found')
+
+    def test_a_state_that_there_is_not(self):
+        error = self.assert_error(self.client.get('/v1/nodes?state=bogus'),
+                                  400, 'invalid_request', 'state')
+        self.assertIn('composing, active, releasing, error', error['detail'])
 
     def test_filters(self):
         self.node(self.pod, 'second', state='error', flavor_name='small')

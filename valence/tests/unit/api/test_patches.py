@@ -90,12 +90,74 @@ class JSONPatchTest(base.ApiTest):
                      [{'op': 'remove', 'path': ''}],
                      [{'op': 'remove', 'path': 'name'}],
                      [{'op': 'remove', 'path': '/a~2'}],
-                     [{'op': 'remove', 'path': '/name', 'x': 1}],
                      [{'op': 'remove', 'path': '/name'}] * 101):
             with self.subTest(str(body)[:60]):
                 response = self.client.patch(
                     _URL, body, content_type='application/json-patch+json')
                 self.assertEqual(400, response.status, response.body)
+
+    def test_what_is_wrong_with_it(self):
+        for operation, field, words in (
+                (1, '0', 'type object'),
+                ({}, '0.op', 'is required'),
+                ({'path': '/name', 'value': 1}, '0.op', 'is required'),
+                ({'op': 'spoil', 'path': '/name'}, '0.op', 'one of add, '),
+                ({'op': 'add'}, '0.path', 'is required'),
+                ({'op': 'add', 'path': 'name', 'value': 1}, '0.path',
+                 'JSON pointer'),
+                ({'op': 'add', 'path': 1, 'value': 1}, '0.path',
+                 'type string'),
+                ({'op': 'add', 'path': '/name'}, '0.value', 'is required'),
+                ({'op': 'test', 'path': '/name'}, '0.value', 'is required'),
+                ({'op': 'move', 'path': '/name'}, '0.from', 'is required'),
+                ({'op': 'copy', 'path': '/name', 'from': 'x'}, '0.from',
+                 'JSON pointer')):
+            with self.subTest(operation):
+                error = self.assert_error(self.patch(operation), 400,
+                                          'invalid_request', field)
+                self.assertIn(words, error['detail'])
+
+    def test_members_that_are_not_defined_are_ignored(self):
+        body = self.patch(
+            {'op': 'add', 'path': '/description', 'value': 'b', 'from': 5,
+             'x': 1},
+            {'op': 'copy', 'from': '/description', 'path': '/name',
+             'value': 'no'},
+            {'op': 'remove', 'path': '/description', 'value': 1,
+             'from': '/uuid'}).json
+        self.assertEqual(('b', None), (body['name'], body['description']))
+
+    def test_what_cannot_be_changed_can_be_tested(self):
+        before = self.client.get(_URL).json
+        change = {'op': 'replace', 'path': '/description', 'value': 'b'}
+        self.assertEqual(200, self.patch(
+            *({'op': 'test', 'path': f'/{field}', 'value': value}
+              for field, value in before.items()), change,
+            {'op': 'test', 'path': '/description', 'value': 'b'},
+            {'op': 'test', 'path': '/links/0/rel', 'value': 'self'}).status)
+        for path, value in (('/uuid', 'x'), ('/links/1', {}),
+                            ('/uuid/x', 1), ('/links/-', None),
+                            ('/properties/memory/capacity_mib', True)):
+            self.assert_error(self.patch(
+                change, {'op': 'test', 'path': path, 'value': value}),
+                409, 'patch_failed', '1.path')
+        self.assert_error(self.patch(
+            {'op': 'test', 'path': '/nothing', 'value': None}), 400,
+            'invalid_request', '0.path')
+
+    def test_states_can_be_tested(self):
+        self.conductor()
+        pod = self.pod_manager()
+        node = self.node(pod)
+        for url, field, state in (
+                (f'/v1/pod_managers/{pod}', 'status', 'online'),
+                (f'/v1/nodes/{node}', 'state', 'active')):
+            change = {'op': 'replace', 'path': '/name', 'value': 'new'}
+            test = {'op': 'test', 'path': f'/{field}', 'value': state}
+            self.assertEqual(200, self.patch(test, change, url=url).status)
+            self.assert_error(self.patch(
+                {**test, 'value': 'error'}, change, url=url), 409,
+                'patch_failed', '0.path')
 
     def test_it_does_not_grow_without_bounds(self):
         grow = [{'op': 'add', 'path': '/properties/a', 'value': 'x' * 999}]

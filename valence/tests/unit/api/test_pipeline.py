@@ -116,6 +116,62 @@ class PipelineTest(base.ApiTest):
             'versions'][0]['links'][0]['href']
         self.assertEqual('https://public.example/v1', url)
 
+    def test_links_behind_proxies(self):
+        client = base.Client(self.make_app(enable_proxy_headers=True))
+        for headers, url in (
+                # A port needs quotes (RFC 7239, 4).
+                ({'forwarded': 'proto=https;host="pub.example:8443"'},
+                 'https://pub.example:8443'),
+                ({'forwarded': 'For="[2001:db8::1]:9";Proto=HTTPS; '
+                  'Host=a.example, for=10.0.0.1;host=b.example;proto=http'},
+                 'https://a.example'),
+                ({'forwarded': 'host="a\\.example";by="x;y, z=\\""'},
+                 'http://a.example'),
+                ({'forwarded': 'proto=https;host=pub.example:8443'},
+                 'https://pub.example:8443'),
+                ({'forwarded': 'proto=gopher;host="a b"'}, 'http://api'),
+                ({'forwarded': 'host="a.example'}, 'http://api'),
+                ({'forwarded': 'host="a.example"x'}, 'http://api'),
+                ({'forwarded': '"' + '\\"' * 5000}, 'http://api'),
+                ({'forwarded': ';,'}, 'http://api'),
+                ({'forwarded': ' ;host=a.example; '}, 'http://a.example'),
+                # Each proxy of a chain may add to the list.
+                ({'x_forwarded_proto': 'https, http',
+                  'x_forwarded_host': 'pub.example:8443, inner'},
+                 'https://pub.example:8443'),
+                ({'x_forwarded_proto': 'https,https',
+                  'x_forwarded_host': 'pub.example,inner',
+                  'x_forwarded_for': '192.0.2.1, 10.0.0.1',
+                  'x_forwarded_prefix': '/hw, /x'},
+                 'https://pub.example/hw'),
+                ({'x_forwarded_host': 'pub.example',
+                  'x_forwarded_prefix': '.evil.example'},
+                 'http://pub.example')):
+            with self.subTest(headers):
+                self.assertEqual(f'{url}/v1', client.get('/', **headers).json[
+                    'versions'][0]['links'][0]['href'])
+
+    def test_addresses_of_clients_behind_proxies(self):
+        environs = []
+        app = self.make_app(enable_proxy_headers=True)
+        client = base.Client(lambda environ, start: (
+            environs.append(environ), app(environ, start))[1])
+        for header, value, address in (
+                ('forwarded', 'for=192.0.2.1', '192.0.2.1'),
+                ('forwarded', 'for="192.0.2.1:99"', '192.0.2.1'),
+                ('forwarded', 'for="[2001:DB8::1]:99"', '2001:db8::1'),
+                # Not the proxy's, which may be that of this host.
+                ('forwarded', 'for=_hidden, for=192.0.2.1', 'unknown'),
+                ('forwarded', 'for="192.0.2.1', 'unknown'),
+                ('forwarded', 'for=', 'unknown'),
+                ('x_forwarded_for', '2001:db8::1, 10.0.0.1', '2001:db8::1'),
+                ('x_forwarded_for', '192.0.2.1:99', '192.0.2.1'),
+                ('x_forwarded_for', ', 127.0.0.1', 'unknown'),
+                ('x_forwarded_for', 'x', 'unknown')):
+            with self.subTest(value):
+                client.get('/', **{header: value})
+                self.assertEqual(address, environs[-1]['REMOTE_ADDR'])
+
     def test_public_endpoint(self):
         client = base.Client(self.make_app(
             public_endpoint='https://public.example/valence/'))

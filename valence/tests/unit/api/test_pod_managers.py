@@ -105,9 +105,17 @@ class CreateTest(base.ApiTest):
         self.create()
         self.assert_error(self.create(url='https://other'), 409,
                           'name_taken', 'name')
-        self.assert_error(self.create(
-            name='other', url='HTTPS://pod.example:443/'), 409, 'url_taken',
-            'url')
+        for url in ('HTTPS://pod.example:443/', 'https://pod.example.',
+                    'https://pod.example/redfish/v1',
+                    'https://pod.example:443/redfish/v1/'):
+            self.assert_error(self.create(name='other', url=url), 409,
+                              'url_taken', 'url')
+        other = self.create(name='other', url='https://other/redfish/v1')
+        self.assertEqual('https://other', other.json['url'])
+        self.assert_error(
+            self.client.patch('/v1/pod_managers/other', {
+                'url': 'https://pod.example/redfish/v1/'}), 409,
+            'url_taken', 'url')
 
     def test_unknown_driver(self):
         error = self.assert_error(self.create(driver='other'), 400,
@@ -115,6 +123,17 @@ class CreateTest(base.ApiTest):
         self.assertIn('redfish', error['detail'])
         self.assert_error(self.create(driver='os.system;'), 400,
                           'invalid_request', 'driver')
+
+    def test_one_of_password_and_reference(self):
+        for items, words in (
+                ({}, 'must have one of password and secret_ref'),
+                ({'password': 'x', 'secret_ref': 'y'},
+                 'must have only one of password and secret_ref')):
+            field = 'authentication.0.auth_items'
+            error = self.assert_error(self.create(authentication=[{
+                'type': 'basic', 'auth_items': {'username': 'u', **items}}]),
+                400, 'invalid_request', field)
+            self.assertEqual(f'{field!r} {words}', error['detail'])
 
     def test_connection_properties_of_the_driver(self):
         self.assert_error(
@@ -309,6 +328,10 @@ class ChangeTest(base.ApiTest):
         for query, names in (('status=offline', ['second']),
                              ('name=pod', ['pod']),
                              ('driver=other', []),
-                             ('url=https://pod.example', ['pod'])):
+                             ('url=https://pod.example', ['pod']),
+                             ('url=http://pod.example', []),
+                             ('url=HTTPS://Pod.example:443/', ['pod']),
+                             ('url=https://pod.example./redfish/v1',
+                              ['pod'])):
             self.assertEqual(names, [pod['name'] for pod in self.client.get(
                 f'/v1/pod_managers?{query}').json['pod_managers']])

@@ -41,9 +41,35 @@ class PreconditionsTest(base.ApiTest):
         self.assertEqual(self.tag('/v1/flavors/other'),
                          response.headers['etag'])
 
+    def test_it_does_not_change_with_the_name_of_the_host(self):
+        tag = self.tag()
+        for headers in ({'host': 'a'}, {'host': 'b:8181'}):
+            response = self.client.get('/v1/flavors/small', **headers)
+            self.assertIn(headers['host'], response.json['links'][0]['href'])
+            self.assertEqual(tag, response.headers['etag'])
+        self.assertEqual(200, self.client.patch(
+            '/v1/flavors/small', {'description': 'x'}, if_match=tag,
+            host='c').status)
+
+    def test_it_comes_with_every_resource(self):
+        tag = self.tag('/v1/quotas/default')
+        self.assertEqual(tag, self.tag('/v1/quotas'))
+        self.assertEqual(304, self.client.get(
+            '/v1/quotas', if_none_match=tag).status)
+        url = '/v1/quotas/default'
+        response = self.client.request(
+            'PUT', url, {'limits': {'nodes': 3}}, if_match=tag)
+        self.assertEqual(200, response.status)
+        self.assertNotEqual(tag, response.headers['etag'])
+        self.assertEqual(self.tag(url), response.headers['etag'])
+        url = f'/v1/pod_managers/{self.pod}'
+        response = self.client.post(f'{url}/drain', if_match=self.tag(url))
+        self.assertEqual(self.tag(url), response.headers['etag'])
+
     def test_not_modified(self):
         tag = self.tag()
-        for value in (tag, f'W/{tag}', f'{_STALE}, {tag}', '*'):
+        for value in (tag, f'W/{tag}', f'{_STALE}, {tag}', '*',
+                      f',{tag} ,', f'"a,b",,W/"c"\t, {tag}'):
             for method in ('GET', 'HEAD'):
                 response = self.client.request(
                     method, '/v1/flavors/small', if_none_match=value)
@@ -90,6 +116,8 @@ class PreconditionsTest(base.ApiTest):
     def test_what_cannot_be_understood_lets_nothing_through(self):
         tag = self.tag()
         for value in ('x', '"', '', '"a" "b', tag[:-1], tag.strip('"'),
+                      f'x{tag}', f'{tag}x', f'{tag} {tag}', f'{tag};',
+                      f'"{tag}', f'*, {tag}', f'{tag}, x', f'w/{tag}',
                       'W/x', ',', '**', '"a",' * 2000):
             with self.subTest(value[:20]):
                 for method in ('GET', 'DELETE'):

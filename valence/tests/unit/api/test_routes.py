@@ -3,13 +3,15 @@ import copy
 import inspect
 import re
 import unittest
+from unittest import mock
 
 import jsonschema
 
 from valence import policies
 from valence.api import routes, routing
+from valence.api.controllers import versions
 from valence.api.request import Answer
-from valence.api.schemas import common
+from valence.api.schemas import common, paths
 from valence.api.versions import Version
 from valence.common import errors
 from valence.tests.unit.api import strictness
@@ -89,11 +91,23 @@ class RouteTableTest(unittest.TestCase):
                 self.assertIn((operation['method'], operation['path']),
                               known)
 
+    def test_each_variable_of_a_path_is_described(self):
+        names = {variable for route in routes.ROUTES
+                 for variable in re.findall(r'{(\w+)}', route.path)}
+        self.assertEqual(names, set(paths.VARIABLES))
+        for name in ('device', 'operation', 'conductor', 'rack', 'system'):
+            self.assertEqual('a uuid', paths.VARIABLES[name]['description'])
+
+    def test_every_collection_is_among_the_resources(self):
+        resources = versions.show(mock.Mock(url='http://api')).body[
+            'resources']
+        self.assertEqual(
+            {route.path.split('/')[2] for route in routes.ROUTES
+             if route.method == 'GET' and route.policy}, set(resources))
+
     def test_lists_are_paged(self):
         for route in routes.ROUTES:
             if 'next' in (route.answer or {}).get('properties', {}):
-                if route.path == '/v1/drivers':
-                    continue
                 self.assertLessEqual(
                     {'limit', 'marker', 'sort_key', 'sort_dir', 'fields'},
                     set(route.query['properties']), name(route))
@@ -176,8 +190,10 @@ class StrictnessTest(unittest.TestCase):
     def test_names(self):
         validator = jsonschema.Draft202012Validator(common.NAME)
         for text in ('a', 'A b', 'Zürich', 'x' * 255, '1', '{}', 'a..b',
-                     '漢字', '-', "'--"):
+                     '漢字', '-', "'--", 'a b c', 'a\u3000b', 'a.'):
             self.assertTrue(validator.is_valid(text), text)
         for text in ('', ' a', '.', '..', '.a', 'a/b', 'a\tb', 'x' * 256,
-                     'a\x7f', '\n'):
+                     'a\x7f', '\n', 'a ', 'a  ', ' ', 'a\x80b', 'a\x85',
+                     'a\x9f', '\xa0a', 'a\xa0', 'a\u3000', 'a\u2028b',
+                     'a\u2003'):
             self.assertFalse(validator.is_valid(text), text)

@@ -209,7 +209,7 @@ class DrainTest(_WaysOut):
         self.assertEqual((200, True),
                          (response.status, response.json['draining']))
         error = self.assert_error(self.compose(), 409, 'no_valid_resources')
-        self.assertIn('pod is draining', error['detail'])
+        self.assertIn('pod: draining', error['detail'])
         response = self.client.patch(path, {'draining': False}, **self.admin)
         self.assertEqual((200, False),
                          (response.status, response.json['draining']))
