@@ -25,7 +25,7 @@ from typing import Any
 Timings = dict[str, list[float]]
 
 _LIBRARIES = (
-    'pecan', 'granian', 'cheroot', 'SQLAlchemy', 'oslo.db', 'oslo.messaging',
+    'pecan', 'granian', 'SQLAlchemy', 'oslo.db', 'oslo.messaging',
     'oslo.service', 'kombu', 'orjson', 'PyMySQL', 'psycopg', 'urllib3',
     'sushy', 'aiohttp')
 

@@ -20,8 +20,8 @@ _STEPS = (
      'oslo_db.sqlalchemy.engines'),
     ('+ oslo.config, oslo.log, oslo.policy', 'import oslo_config.cfg, '
      'oslo_log.log, oslo_policy.policy'),
-    ('+ Pecan, jsonschema, cheroot', 'import pecan, jsonschema, '
-     'cheroot.wsgi'),
+    ('+ Pecan, jsonschema, granian', 'import pecan, jsonschema, '
+     'granian.server.embed'),
     ('+ urllib3, cryptography', 'import urllib3, cryptography.fernet, '
      'cryptography.x509'),
     ('+ valence.cmd.standalone', 'import valence.cmd.standalone'),
