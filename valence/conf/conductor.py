@@ -47,8 +47,8 @@ OPTS = (
              'events, a pod is read each sync_interval.'),
     cfg.FloatOpt(
         'event_interval', default=10.0, min=0.0,
-        help='At most one sync of a pod manager in this many seconds is '
-             'brought about by events.'),
+        help='Events bring about at most one sync of a pod manager in this '
+             'many seconds.'),
     cfg.IntOpt(
         'breaker_tolerance', default=5, min=1,
         help='After this many calls in a row without an answer a pod '

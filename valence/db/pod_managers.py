@@ -134,14 +134,25 @@ def _end_operations(conn: sa.Connection, uuid: str) -> list[dict[str, Any]]:
 
 
 def sync_soon(conn: sa.Connection, uuid: str, interval: float) -> None:
-    """Bring the next sync forward, if the last was ``interval`` s ago."""
+    """Bring the next sync forward, for something has changed.
+
+    It is due at once, or in ``interval`` s where the last one was less than
+    that ago. A sync under way may have read too early what has changed: then
+    another one follows it.
+    """
     columns = POD_MANAGERS.c
+    at_rest = columns.operation_uuid.is_(None)
+    soon = sa.case(
+        (at_rest & sa.or_(columns.last_sync_at.is_(None),
+                          columns.last_sync_at < utcnow(-interval)),
+         utcnow()),
+        else_=utcnow(interval))
     conn.execute(
         sa.update(POD_MANAGERS)
-        .where(columns.uuid == uuid, columns.next_sync_at > utcnow(),
-               sa.or_(columns.last_sync_at.is_(None),
-                      columns.last_sync_at < utcnow(-interval)))
-        .values(next_sync_at=utcnow()))
+        .where(columns.uuid == uuid, sa.or_(
+            columns.next_sync_at > soon,
+            ~at_rest & (columns.next_sync_at <= utcnow())))
+        .values(next_sync_at=soon))
 
 
 def end_sync(conn: sa.Connection, before: Mapping[str, Any],

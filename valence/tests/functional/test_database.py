@@ -346,6 +346,36 @@ class Scans(_OnEachDatabase):
         self.assertEqual((False, 'unknown', True, None),
                          end({'url': 'https://new'}, due=99.0))
 
+    def test_a_hint_brings_the_next_sync_forward(self):
+        uuid = self.pod()
+        operation = self.database.run(requests.sync, REQUESTER, uuid)
+        columns = pod_managers.POD_MANAGERS.c
+
+        def due_after_hint(due, last=None, running=None):
+            """Whether it is now, and whether it is in the next 10 s."""
+            with self.database.write() as conn:
+                conn.execute(sa.update(models.PodManager).values(
+                    operation_uuid=running,
+                    next_sync_at=None if due is None else utcnow(due),
+                    last_sync_at=None if last is None else utcnow(last)))
+            self.database.run(pod_managers.sync_soon, uuid, 10.0)
+            return tuple(self.rows(sa.select(
+                columns.next_sync_at <= utcnow(),
+                columns.next_sync_at <= utcnow(11.0)))[0])
+
+        # At rest: at once, or a while after the last one.
+        self.assertEqual((True, True), due_after_hint(300.0))
+        self.assertEqual((True, True), due_after_hint(300.0, last=-60.0))
+        self.assertEqual((False, True), due_after_hint(300.0, last=-1.0))
+        self.assertEqual((True, True), due_after_hint(-1.0, last=-1.0))
+        # What is under way was due, by the clock or by request.
+        self.assertEqual((False, True), due_after_hint(
+            -5.0, last=-60.0, running=operation))
+        self.assertEqual((False, True), due_after_hint(
+            300.0, last=-60.0, running=operation))
+        # One that is never due stays so.
+        self.assertEqual((None, None), due_after_hint(None))
+
     def test_a_hostile_backend_fits_in(self):
         self.pod()
         self.scan([device(1, name='n\x00' * 500, memory_mib=2 ** 80,
