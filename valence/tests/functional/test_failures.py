@@ -177,7 +177,7 @@ class PodFailures(_Failures):
         answer = self.client.request('POST', '/v1/nodes', {
             'name': 'n1', 'properties': SMALL})
         self.assertEqual(409, answer.status_code)
-        self.assertIn('pod is offline', answer.text)
+        self.assertIn('(pod: offline)', answer.text)
 
     def test_delete_while_composing(self):
         # Longer than anybody waits: it has to be given up.
