@@ -35,6 +35,8 @@ TASK_POINTS = ('K9', 'K10')
 #: Passed once for each step.
 STEP_POINTS = ('K5', 'K7', 'K8')
 OTHER_POINTS = ('K3', 'K4', 'K11', 'K12')
+#: Steps for pods without tags, and for conductors that are told of events.
+_ABSENT = ('prepare', 'subscribe')
 
 #: What happens at a conductor's point, by the seed, and by how many: a lone
 #: conductor is its own successor and can only be killed.
@@ -161,5 +163,4 @@ def missed(ask: Ask, subject: str, armed: Iterable[str]) -> Ask | None:
 def _passages(point: str, kind: str) -> int:
     if point not in STEP_POINTS:
         return 1
-    # ``prepare`` is for pods without tags.
-    return sum(step.name != 'prepare' for step in _KINDS[kind].steps)
+    return sum(step.name not in _ABSENT for step in _KINDS[kind].steps)

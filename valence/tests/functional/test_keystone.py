@@ -158,7 +158,7 @@ class KeystoneTest(testtools.TestCase):
             'path': '/v1/nodes'})
         self.assertEqual(200, self.status(restricted))
         self.assertEqual(401, self.status(restricted, '/v1/operations'))
-        self.assertEqual(404, self.status(restricted, '/v1/%ff'))
+        self.assertEqual(401, self.status(restricted, '/v1/%ff'))
 
         # Keystone is gone: what was known is known, and of nothing else can
         # be said whether it is right.
