@@ -172,3 +172,30 @@ class FindPythonTest(unittest.TestCase):
         self.assertEqual(1, found.returncode)
         self.assertIn('apt-get install --yes python3 python3-venv',
                       found.stderr)
+
+
+class DurationsTest(unittest.TestCase):
+    """What took long before is shared out among the processes by that."""
+
+    def test_what_is_known_is_there(self) -> None:
+        for line in (ROOT / 'tools/durations.txt').read_text().splitlines():
+            _, name = line.split()
+            module, test, _ = name.partition('(')[0].rsplit('.', 2)
+            text = (ROOT / f'{module.replace(".", "/")}.py').read_text()
+            self.assertIn(f'class {test}(', text, name)
+
+    def test_a_run_is_made_of_it_and_it_of_a_run(self) -> None:
+        stream = subprocess.run(
+            [sys.executable, ROOT / 'tools/durations.py'],
+            capture_output=True, check=True).stdout
+        with tempfile.TemporaryDirectory() as directory:
+            copy = pathlib.Path(directory, 'tools')
+            shutil.copytree(ROOT / 'tools', copy)
+            known = copy / 'durations.txt'
+            before = known.read_text()
+            known.write_text('')
+            subprocess.run(
+                [sys.executable, copy / 'durations.py', '--update',
+                 '/dev/stdin'], input=stream, check=True)
+            self.assertEqual(before, known.read_text())
+        self.assertTrue(before)
