@@ -6,6 +6,7 @@ functions are wrapped when this module is imported, for the worker processes
 of the API import it anew. Stages are numbers in traced_stages.STAGES.
 """
 
+import inspect
 import os
 import sys
 import time
@@ -38,17 +39,17 @@ def _wrap(owner: Any, name: str, before: int | None,
             _note(after)
         return result
 
-    setattr(owner, name, wrapped)
+    static = isinstance(inspect.getattr_static(owner, name), staticmethod)
+    setattr(owner, name, staticmethod(wrapped) if static else wrapped)
 
 
 def _trace() -> None:
     if sys.argv[1] == 'api':
-        import oslo_messaging
-
         from valence.api import faults
+        from valence.conductor import rpcapi
         _wrap(faults.RequestScope, '__call__', 0)
         _wrap(Database, 'run', 1, 2)
-        _wrap(oslo_messaging.RPCClient, 'cast', 3)
+        _wrap(rpcapi.Doorbell, '_cast', 3)
         return
     from valence.conductor import manager, runner
     from valence.drivers import http
