@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The examples in etc/ are taken by the programs that they are for.
 
-Their packages are in bindep.txt (profile test-examples); what is not at hand
-skips.
+Their packages are in bindep.txt (profile test-examples), and .ci/run unpacks
+what is not installed into .programs; what is not at hand skips.
 """
 
 import os
@@ -28,7 +28,7 @@ from valence.tests.functional.processes import (
 )
 
 ROOT = pathlib.Path(__file__).parents[3]
-MODULES = '/usr/lib/apache2/modules'
+UNPACKED = ROOT / '.programs/usr'
 
 
 class Examples(testtools.TestCase):
@@ -39,10 +39,15 @@ class Examples(testtools.TestCase):
             self.useFixture(fixtures.TempDir()).path)
 
     def program(self, name):
-        found = shutil.which(name, path=os.environ['PATH']
-                             + ':/usr/sbin:/sbin')
+        found = shutil.which(name, path=os.pathsep.join((
+            os.environ['PATH'], '/usr/sbin', '/sbin',
+            f'{UNPACKED}/sbin', f'{UNPACKED}/bin')))
         if found is None:
             self.skipTest(f'{name} is not at hand')
+        if found.startswith(f'{UNPACKED}/'):
+            self.useFixture(fixtures.EnvironmentVariable(
+                'LD_LIBRARY_PATH', os.pathsep.join(
+                    map(str, UNPACKED.glob('lib/*-linux-gnu')))))
         return found
 
     def example(self, name, *changes):
@@ -115,7 +120,8 @@ class Examples(testtools.TestCase):
 
     def test_apache(self):
         apache = self.program('apache2')
-        if not os.path.exists(f'{MODULES}/mod_wsgi.so'):
+        library = pathlib.Path(apache).parents[1] / 'lib/apache2/modules'
+        if not (library / 'mod_wsgi.so').exists():
             self.skipTest('mod_wsgi is not at hand')
         site = self.example(
             'apache2/valence.conf', *self.certificate(),
@@ -127,14 +133,14 @@ class Examples(testtools.TestCase):
         modules = [name for name in (
             'mpm_event', 'authz_core', 'authz_host', 'ssl', 'wsgi',
             'reqtimeout', 'socache_shmcb', 'log_config', 'env', 'alias')
-            if os.path.exists(f'{MODULES}/mod_{name}.so')]
+            if (library / f'mod_{name}.so').exists()]
         main = self.directory / 'apache2.conf'
         main.write_text('\n'.join((
             f'ServerRoot {self.directory}', 'ServerName localhost',
             f'PidFile {self.directory}/pid',
             f'ErrorLog {self.directory}/error.log',
             'LogFormat "%h" combined',
-            *(f'LoadModule {name}_module {MODULES}/mod_{name}.so'
+            *(f'LoadModule {name}_module {library}/mod_{name}.so'
               for name in modules), f'Include {site}')) + '\n')
         self.assertIn('Syntax OK', self.run_check(
             apache, '-t', '-f', str(main)))
