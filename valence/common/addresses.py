@@ -9,9 +9,10 @@ address again, at each connection (:mod:`valence.drivers.http_address`).
 
 import ipaddress
 import socket
-import threading
 from collections.abc import Iterable
 from typing import Any
+
+from valence.common import aside
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -72,25 +73,18 @@ def look_up(host: str, port: int, timeout: float) -> list[tuple[int, Any]]:
     :raises TimeoutError: the resolver did not answer in time
     :raises LookupError: the host has no address
     """
-    answer: list[tuple[int, Any]] = []
-
-    def ask(flags: int = 0) -> None:
+    def ask(flags: int = 0) -> list[tuple[int, Any]]:
         try:
-            answer.extend(
-                (int(family), sockaddr) for family, _, _, _, sockaddr
-                in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM,
-                                      flags=flags))
+            return [(int(family), sockaddr) for family, _, _, _, sockaddr
+                    in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM,
+                                          flags=flags)]
         except (OSError, UnicodeError):
-            pass
+            return []
 
-    ask(socket.AI_NUMERICHOST)          # a literal needs no DNS, no thread
-    if answer:
-        return answer
-    worker = threading.Thread(target=ask, daemon=True, name='valence-dns')
-    worker.start()
-    worker.join(max(timeout, 0.0))
-    if worker.is_alive():
-        raise TimeoutError(f'the name {host} was not resolved in time')
+    # A literal needs no DNS, no thread.
+    answer = ask(socket.AI_NUMERICHOST) or aside.ask(
+        'valence-dns', ask, timeout,
+        f'the name {host} was not resolved in time')
     if not answer:
         raise LookupError(f'the name {host} cannot be resolved')
     return answer

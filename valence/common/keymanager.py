@@ -6,7 +6,7 @@ castellan is an optional dependency (``pip install valence[castellan]``) and
 is imported only where ``[secrets] backend`` names it.
 
 Its sessions know no timeout, and none can be given to them. So each question
-is asked by a thread of its own, which is left behind if it gets no answer.
+is asked aside.
 """
 
 import threading
@@ -15,7 +15,7 @@ from typing import Any
 
 from oslo_context import context as oslo_context
 
-from valence.common import deadline
+from valence.common import aside, deadline
 from valence.common.vault import Vault, VaultError
 
 #: Seconds that the answer to a question may take.
@@ -78,28 +78,19 @@ class KeyManager:
 
         :raises TimeoutError: neither came in time
         """
-        ended, answers, errors = threading.Event(), [], []
         seconds = max(deadline.remaining(TIMEOUT), 0.0)
 
-        def ask() -> None:
+        def held() -> Any:
             try:
-                answers.append(question())
-            except Exception as error:
-                errors.append(error)
+                return question()
             finally:
                 self._places.release()
-                ended.set()
 
         if not self._places.acquire(timeout=seconds):
             raise TimeoutError(f'{_MOST_WAITING} questions to the key manager '
                                'are without an answer')
-        threading.Thread(target=ask, daemon=True, name='key-manager').start()
-        if not ended.wait(seconds):
-            raise TimeoutError('the key manager gave no answer within '
-                               f'{seconds:.0f} s')
-        if errors:
-            raise errors[0]
-        return answers[0]
+        return aside.ask('key-manager', held, seconds, 'the key manager gave '
+                         f'no answer within {seconds:.0f} s')
 
 
 def reader(conf: Any, vault: Vault) -> Any:
