@@ -2,8 +2,8 @@
 """Which row does the client mean: by uuid, by name, or page by page?"""
 
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ParamSpec, TypeVar
 
 import orjson
 import sqlalchemy as sa
@@ -14,6 +14,9 @@ from valence.api.views import View
 from valence.common import errors
 from valence.db import listing, models
 from valence.db.looking import Reader
+
+P = ParamSpec('P')
+R = TypeVar('R')
 
 _UUID = re.compile(
     r'[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}')
@@ -79,6 +82,24 @@ class Finder:
 
 def missing(what: str, ident: str) -> errors.NotFound:
     return errors.NotFound(f'no {what} {ident[:64]!r}')
+
+
+def show(request: Request, view: View, finder: Finder, ident: str) -> Answer:
+    """One resource.
+
+    :raises NotFound:
+    """
+    return Answer(view.one(request.database.look(
+        lambda conn: finder.find(conn, ident)), request.url))
+
+
+def if_there(read: Callable[P, R], *args: P.args, **kwargs: P.kwargs
+             ) -> R | None:
+    """What ``read`` returns, or None for what has gone meanwhile."""
+    try:
+        return read(*args, **kwargs)
+    except errors.NotFound:
+        return None
 
 
 _POD_MANAGER = Finder(

@@ -49,5 +49,4 @@ def index(request: Request) -> Answer:
 
 def show(request: Request, drift: str) -> Answer:
     """Show a difference."""
-    return Answer(VIEW.one(request.database.look(
-        lambda conn: _ONE.find(conn, drift)), request.url))
+    return finding.show(request, VIEW, _ONE, drift)

@@ -49,8 +49,7 @@ def index(request: Request) -> Answer:
 
 def show(request: Request, flavor: str) -> Answer:
     """Show a flavor."""
-    return Answer(VIEW.one(request.database.look(
-        lambda conn: _ONE.find(conn, flavor)), request.url))
+    return finding.show(request, VIEW, _ONE, flavor)
 
 
 def create(request: Request) -> Answer:

@@ -164,8 +164,7 @@ def show_zone(request: Request, zone: str) -> Answer:
 
 
 def _show(request: Request, resource: Resource, uuid: str) -> Answer:
-    return Answer(resource.view.one(request.database.look(
-        lambda conn: resource.finder.find(conn, uuid)), request.url))
+    return finding.show(request, resource.view, resource.finder, uuid)
 
 
 def _index(request: Request, resource: Resource) -> Answer:

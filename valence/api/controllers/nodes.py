@@ -18,7 +18,6 @@ from valence.api.request import Answer, Request
 from valence.api.schemas import nodes as schemas
 from valence.api.schemas.properties import normalise
 from valence.api.views import View
-from valence.common import errors
 from valence.db import models
 from valence.db.looking import Reader
 
@@ -127,9 +126,10 @@ def create(request: Request) -> Answer:
             flavor=flavor, pod_manager_uuid=pod_manager)
         return operation_uuid
 
+    # A quick conductor may have released it already.
     return operations.accept(
-        request, ask, node=lambda conn, operation: _read_if_there(
-            request, conn, operation['node']))
+        request, ask, node=lambda conn, operation: finding.if_there(
+            _read, request, conn, operation['node']))
 
 
 def update(request: Request, node: str) -> Answer:
@@ -184,8 +184,9 @@ def _ask(request: Request, ident: str, function: Any, *args: Any,
         return str(function(conn, requester, row.uuid, *args))
 
     return operations.accept(
-        request, ask, ends=ends, node=lambda conn, operation: _read_if_there(
-            request, conn, operation['node']))
+        request, ask, ends=ends,
+        node=lambda conn, operation: finding.if_there(
+            _read, request, conn, operation['node']))
 
 
 def _read(request: Request, conn: Reader, ident: str
@@ -197,12 +198,3 @@ def _read(request: Request, conn: Reader, ident: str
         dict(zip(_DEVICE_NAMES, device, strict=True))
         for device in conn.execute(_DEVICES_OF, {'id': row_id})]
     return body
-
-
-def _read_if_there(request: Request, conn: sa.Connection, uuid: str
-                   ) -> dict[str, Any] | None:
-    # A quick conductor may have released it already.
-    try:
-        return _read(request, conn, uuid)
-    except errors.NotFound:
-        return None

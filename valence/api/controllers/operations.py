@@ -10,7 +10,7 @@ from valence import remedies, requests
 from valence.api import finding, preconditions, repeats, scope
 from valence.api.request import Answer, Request
 from valence.api.views import View
-from valence.common import audit, errors, faultpoints
+from valence.common import audit, faultpoints
 from valence.db import documents, models
 from valence.db.looking import Reader
 
@@ -160,19 +160,12 @@ def accept_all(request: Request, ask: Callable[
     made = repeats.once(request, ask)
     for uuid in made.uuids:
         request.services.ring(uuid)
+    # The key of several operations is known as long as the last of them.
     with request.database.read() as conn:
         return Answer({'operations': [
             operation for uuid in made.uuids
-            if (operation := _read_if_there(request, conn, uuid))]})
-
-
-def _read_if_there(request: Request, conn: sa.Connection, uuid: str
-                   ) -> dict[str, Any] | None:
-    # The key of several operations is known as long as the last of them.
-    try:
-        return _read(request, conn, uuid)
-    except errors.NotFound:
-        return None
+            if (operation := finding.if_there(
+                _read, request, conn, uuid))]})
 
 
 def _read(request: Request, conn: Reader, ident: str

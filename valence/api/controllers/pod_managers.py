@@ -86,8 +86,7 @@ def index(request: Request) -> Answer:
 
 def show(request: Request, pod_manager: str) -> Answer:
     """Show a pod manager. Its credentials are never shown."""
-    return Answer(VIEW.one(request.database.look(
-        lambda conn: _ONE.find(conn, pod_manager)), request.url))
+    return finding.show(request, VIEW, _ONE, pod_manager)
 
 
 def create(request: Request) -> Answer:
